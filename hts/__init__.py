@@ -1,0 +1,3 @@
+"""`hts`: from a folder of microscope images to per-well profiles."""
+
+__version__ = "0.1.0"
