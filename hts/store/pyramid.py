@@ -1,0 +1,39 @@
+"""Pyramids: each level half the size of the one before, until the plane is under 256 px."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+SMALLEST_PX = 256
+
+
+def level_shapes(shape: tuple[int, int]) -> list[tuple[int, int]]:
+    """Shapes (Y, X) of all levels, the full one first; odd sizes are rounded up.
+
+    >>> level_shapes((640, 640))
+    [(640, 640), (320, 320), (160, 160)]
+    """
+    shapes = [shape]
+    while max(shapes[-1]) >= SMALLEST_PX:
+        rows, columns = shapes[-1]
+        shapes.append(((rows + 1) // 2, (columns + 1) // 2))
+    return shapes
+
+
+def halve_image(plane: NDArray[np.generic]) -> NDArray[np.generic]:
+    """Area average of 2 × 2 pixels, rounded; an odd last row or column is repeated first."""
+    rows, columns = plane.shape
+    if rows % 2 or columns % 2:
+        plane = np.pad(plane, ((0, rows % 2), (0, columns % 2)), mode="edge")
+    if np.issubdtype(plane.dtype, np.integer):
+        wide = plane.astype(np.uint32 if plane.dtype.itemsize <= 2 else np.uint64)
+        total = wide[0::2, 0::2] + wide[1::2, 0::2] + wide[0::2, 1::2] + wide[1::2, 1::2]
+        return ((total + 2) // 4).astype(plane.dtype)
+    total = plane[0::2, 0::2] + plane[1::2, 0::2] + plane[0::2, 1::2] + plane[1::2, 1::2]
+    return (total / 4).astype(plane.dtype)
+
+
+def halve_labels(plane: NDArray[np.generic]) -> NDArray[np.generic]:
+    """Every second pixel: labels must never be mixed."""
+    return plane[0::2, 0::2]

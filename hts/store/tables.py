@@ -1,0 +1,58 @@
+"""Parquet tables that appear whole, with what every column means in the schema."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hts.errors import StoreError
+from hts.store.files import write_bytes
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def write_table(path: Path, frame: pd.DataFrame, columns: Mapping[str, Mapping[str, str]] | None = None) -> None:
+    """Write `frame` as Parquet, atomically and reproducibly (the same frame gives the same bytes).
+
+    Parameters
+    ----------
+    path : file to write; its folder is made.
+    frame : the table; the index is not kept.
+    columns : for each column what its field metadata should say (compartment, channel, family, unit …).
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    described = columns or {}
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    fields = [field.with_metadata(dict(described.get(field.name, {})) or None) for field in table.schema]
+    # Without pandas' own block the file does not depend on the pandas version that wrote it.
+    table = table.cast(pa.schema(fields, metadata={"hts": "1"}))
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd")
+    write_bytes(path, buffer.getvalue())
+
+
+def read_table(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
+    """Read a Parquet file, or a folder of them in name order.
+
+    Raises
+    ------
+    StoreError
+        when it is absent or damaged; the message names the file.
+    """
+    import pandas as pd
+
+    files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
+    frames = []
+    for file in files:
+        try:
+            frames.append(pd.read_parquet(file, columns=columns))
+        except (OSError, ValueError) as error:
+            raise StoreError(
+                f"{file} is a Parquet table", found=str(error), fix="run again with --overwrite for its well"
+            ) from error
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=columns)
