@@ -32,7 +32,9 @@ def storage_errors(path: Path) -> Iterator[None]:
     except StoreError:
         raise
     except OSError as error:
-        cause, fix = _CAUSES.get(error.errno or 0, ("", "look at the disk and the path, then run the same command again"))
+        cause, fix = _CAUSES.get(
+            error.errno or 0, ("", "look at the disk and the path, then run the same command again")
+        )
         raise StoreError(
             f"{path} can be written",
             found=f"{type(error).__name__}: {error.strerror or error}",

@@ -22,25 +22,21 @@ def write_labels(
     labels: Mapping[str, NDArray[np.int32]],
     pixel_size: PixelSize | None,
 ) -> None:
-    """Write label images (Y, X) of one field, then flip the ``labels`` list to exactly these names.
-
-    Earlier results under other names stay on disk, unlisted; nothing committed is overwritten.
-    """
+    """Write label images (Y, X) of one field; viewers see them after :func:`list_labels`."""
     folder = field_path(plate, key) / "labels"
     axes = tuple(axis["name"] for axis in ngff.AXES if axis["name"] != "c")
     for name, plane in labels.items():
         shape = (plane.shape[0], plane.shape[1])
-        level_plane: NDArray[np.generic] = plane.astype(np.uint32)
+        level_plane: NDArray[np.uint32] = plane.astype(np.uint32)
         for level, level_shape in enumerate(level_shapes(shape)):
             array = create(folder / name / str(level), (1, 1, *level_shape), "<u4", axes, labels=True)
             write_plane(array, (0, 0), level_plane)
             level_plane = halve_labels(level_plane)
         write_json(folder / name / "zarr.json", ngff.group(ngff.label_image(name, shape, pixel_size)))
-    list_labels(plate, key, list(labels))
 
 
 def list_labels(plate: Path, key: FieldKey, names: list[str]) -> None:
-    """Make exactly `names` the labels that viewers see."""
+    """Make exactly `names` the labels that viewers see; others stay on disk, unlisted."""
     path = field_path(plate, key) / "labels" / "zarr.json"
     document = ngff.group({"labels": names})
     if not path.exists() or read_json(path) != document:

@@ -95,8 +95,8 @@ def _multiscale(
     method: str,
 ) -> dict[str, Any]:
     size = pixel_size or PixelSize(1.0, 1.0)
-    known = pixel_size is not None
-    shown = [dict(axis) if known or axis["type"] != "space" else _without_unit(axis) for axis in axes]
+    unknown = set("zyx") if pixel_size is None else set() if size.z_um else {"z"}
+    shown = [_without_unit(axis) if axis["name"] in unknown else dict(axis) for axis in axes]
     datasets = []
     for level in range(len(level_shapes(shape))):
         factor = 2.0**level

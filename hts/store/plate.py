@@ -47,7 +47,9 @@ class Plate:
         """
         root = Path(path)
         if not root.exists():
-            raise NotFoundError(f"a plate at {root}", found="nothing", fix="check the path, or make it with hts convert")
+            raise NotFoundError(
+                f"a plate at {root}", found="nothing", fix="check the path, or make it with hts convert"
+            )
         if not (root / "zarr.json").exists():
             raise StoreError(
                 f"{root} is an OME-Zarr 0.5 plate",
@@ -190,7 +192,8 @@ class Field:
     @property
     def position_um(self) -> dict[str, float] | None:
         """Stage position in µm, when the microscope told it."""
-        return self.attributes.get("hts", {}).get("position_um")
+        position: dict[str, float] | None = self.attributes.get("hts", {}).get("position_um")
+        return position
 
     @property
     def pixel_size(self) -> PixelSize | None:
@@ -198,7 +201,7 @@ class Field:
         if units.get("x") not in _UNITS_UM:
             return None
         scale = self._scale_um(0)
-        return PixelSize(scale["y"], scale["x"], scale.get("z"))
+        return PixelSize(scale["y"], scale["x"], scale["z"] if units.get("z") in _UNITS_UM else None)
 
     def _scale_um(self, level: int) -> dict[str, float]:
         """Edge lengths of a pixel at `level`, in µm where a unit is known, else in full-size pixels."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,19 +23,23 @@ def level_shapes(shape: tuple[int, int]) -> list[tuple[int, int]]:
     return shapes
 
 
-def halve_image(plane: NDArray[np.generic]) -> NDArray[np.generic]:
+def halve_image(plane: NDArray[Any]) -> NDArray[Any]:
     """Area average of 2 × 2 pixels, rounded; an odd last row or column is repeated first."""
     rows, columns = plane.shape
     if rows % 2 or columns % 2:
         plane = np.pad(plane, ((0, rows % 2), (0, columns % 2)), mode="edge")
+    wide: NDArray[Any]
     if np.issubdtype(plane.dtype, np.integer):
         wide = plane.astype(np.uint32 if plane.dtype.itemsize <= 2 else np.uint64)
         total = wide[0::2, 0::2] + wide[1::2, 0::2] + wide[0::2, 1::2] + wide[1::2, 1::2]
-        return ((total + 2) // 4).astype(plane.dtype)
-    total = plane[0::2, 0::2] + plane[1::2, 0::2] + plane[0::2, 1::2] + plane[1::2, 1::2]
-    return (total / 4).astype(plane.dtype)
+        rounded: NDArray[Any] = ((total + 2) // 4).astype(plane.dtype)
+        return rounded
+    wide = plane
+    total = wide[0::2, 0::2] + wide[1::2, 0::2] + wide[0::2, 1::2] + wide[1::2, 1::2]
+    mean: NDArray[Any] = (total / 4).astype(plane.dtype)
+    return mean
 
 
-def halve_labels(plane: NDArray[np.generic]) -> NDArray[np.generic]:
+def halve_labels(plane: NDArray[Any]) -> NDArray[Any]:
     """Every second pixel: labels must never be mixed."""
     return plane[0::2, 0::2]

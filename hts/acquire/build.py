@@ -1,0 +1,252 @@
+"""From files placed by their names to a :class:`Source`: what is there, what is missing, what cannot be used."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+
+from hts.acquire.listing import ImageFile, Listing
+from hts.acquire.planes import tiff_metadata
+from hts.acquire.table import Plane, PlaneIssue, Source
+from hts.errors import SourceError
+from hts.model import Channel, FieldKey, PixelSize, WellId
+
+HEADERS_LOOKED_AT = 9
+_SEVERAL_PLATES_FROM = 4
+_Item = TypeVar("_Item")
+
+
+class Sighting(NamedTuple):
+    """A file and the plane its name says it is; ``z`` and ``t`` as numbered by the vendor."""
+
+    well: WellId
+    field: int
+    channel: str
+    z: int
+    t: int
+    file: ImageFile
+
+
+class PlaneKey(NamedTuple):
+    """A plane of the plate; ``z`` and ``t`` are indices, ``channel`` its place in the plate's channels."""
+
+    well: WellId
+    field: int
+    t: int
+    channel: int
+    z: int
+
+
+class StagePosition(NamedTuple):
+    """Where the stage stood for a field, in µm; ``z_um`` holds for the file it was read from only."""
+
+    y_um: float | None
+    x_um: float | None
+    z_um: float | None
+    name: str
+
+
+@dataclass(frozen=True)
+class PlateFacts:
+    """What a reader knows about the plate beside the files; ``announced`` wells are expected even without a file."""
+
+    reader: str
+    plate_name: str
+    channels: tuple[Channel, ...]
+    announced: frozenset[WellId] = frozenset()
+    pixel_size: PixelSize | None = None
+    positions: Mapping[FieldKey, StagePosition] = field(default_factory=dict)
+    vendor_files: tuple[Path, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def build_source(listing: Listing, sightings: Iterable[Sighting], facts: PlateFacts) -> Source:
+    """The plate of these files.
+
+    Expected is every well, on disk or announced, with every field, channel, z and t that the plate has anywhere; a
+    combination of channel, z and t that no field of several has was never acquired and becomes a note.
+
+    Raises
+    ------
+    SourceError
+        when most planes have two files (several plates in one folder), or no file can be read.
+    """
+    files = _group(sightings, facts.channels)
+    _refuse_several_plates(listing, files)
+    names = [channel.name for channel in facts.channels]
+    combinations, sparse = _expected_combinations(files, names)
+    issues = dict(_broken(files, names))
+    issues.update(_missing(files, facts.announced, combinations, names))
+    planes = tuple(_plane(key, files[key][0], names, facts) for key in sorted(files) if key not in issues)
+    shape, dtype, header_notes = _majority(planes, listing)
+    return Source(
+        root=listing.root,
+        reader=facts.reader,
+        plate_name=facts.plate_name,
+        channels=facts.channels,
+        n_z=1 + max(key.z for key in files),
+        n_t=1 + max(key.t for key in files),
+        planes=planes,
+        issues=tuple(issues[key] for key in sorted(issues)),
+        pixel_size=facts.pixel_size,
+        shape=shape,
+        dtype=dtype,
+        vendor_files=facts.vendor_files,
+        notes=(*listing.notes, *facts.notes, *sparse, *header_notes),
+    )
+
+
+def left_out_note(names: Sequence[str], why: str) -> tuple[str, ...]:
+    """A note on image files that are not part of the plate, or nothing when there are none."""
+    if not names:
+        return ()
+    some = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
+    count = f"{len(names)} image file{'s' if len(names) > 1 else ''}"
+    return (f"{count} left out, {why}: {some}",)
+
+
+def _group(sightings: Iterable[Sighting], channels: Sequence[Channel]) -> dict[PlaneKey, list[ImageFile]]:
+    found = list(sightings)
+    z_index = {value: index for index, value in enumerate(sorted({one.z for one in found}))}
+    t_index = {value: index for index, value in enumerate(sorted({one.t for one in found}))}
+    c_index = {channel.name: index for index, channel in enumerate(channels)}
+    files: dict[PlaneKey, list[ImageFile]] = {}
+    for well, number, channel, z, t, file in found:
+        key = PlaneKey(well, number, t_index[t], c_index[channel], z_index[z])
+        files.setdefault(key, []).append(file)
+    return files
+
+
+def _refuse_several_plates(listing: Listing, files: Mapping[PlaneKey, list[ImageFile]]) -> None:
+    twice = [group for group in files.values() if len(group) > 1]
+    if len(twice) < _SEVERAL_PLATES_FROM or len(twice) * 2 <= len(files):
+        return
+    raise SourceError(
+        f"one plate in {listing.root}",
+        found=f"{len(twice)} of {len(files)} planes have several files, such as {twice[0][0].name}, {twice[0][1].name}",
+        cause="the folder holds several plates, or a second copy of one",
+        fix="open one plate's folder at a time, or move the copies away",
+    )
+
+
+def _expected_combinations(
+    files: Mapping[PlaneKey, list[ImageFile]], names: Sequence[str]
+) -> tuple[list[tuple[int, int, int]], list[str]]:
+    """(t, channel, z) that every field should have, and notes on those that were never acquired."""
+    seen = {(key.t, key.channel, key.z) for key in files}
+    t_of = {(t, channel) for t, channel, _ in seen}
+    z_of = {(channel, z) for _, channel, z in seen}
+    several_fields = len({(key.well, key.field) for key in files}) > 1
+    axes = [sorted({part[axis] for part in seen}) for axis in range(3)]
+    grid = [(t, channel, z) for t, channel, z in product(*axes)]
+    # One field alone is no evidence of a design: there only a whole z plane or time point may be absent.
+    expected = [
+        part
+        for part in grid
+        if part in seen or (not several_fields and (part[0], part[1]) in t_of and (part[1], part[2]) in z_of)
+    ]
+    absent = set(grid) - set(expected)
+    notes = []
+    for channel in sorted({part[1] for part in absent}):
+        have = sum(part[1] == channel for part in expected)
+        places = f"z index {_places(expected, channel, 2)}, t index {_places(expected, channel, 0)}"
+        every = len(grid) // len(axes[1])
+        notes.append(
+            f"{names[channel]} was acquired at {have} of the plate's {every} z planes × time points ({places})"
+        )
+    return expected, notes
+
+
+def _places(expected: list[tuple[int, int, int]], channel: int, axis: int) -> str:
+    values = sorted({part[axis] for part in expected if part[1] == channel})
+    if len(values) > 2 and values[-1] - values[0] == len(values) - 1:
+        return f"{values[0]}–{values[-1]}"
+    return ", ".join(map(str, values))
+
+
+def _broken(files: Mapping[PlaneKey, list[ImageFile]], names: Sequence[str]) -> Iterator[tuple[PlaneKey, PlaneIssue]]:
+    for key, group in files.items():
+        if len(group) > 1:
+            every = [file.name for file in group]
+            reason = f"{len(every)} files for this plane: {' and '.join(every)}"
+            yield key, _issue(key, names, "duplicate", reason, "; ".join(every))
+        elif group[0].problem:
+            yield key, _issue(key, names, "unreadable", group[0].problem, group[0].name)
+
+
+def _missing(
+    files: Mapping[PlaneKey, list[ImageFile]],
+    announced: frozenset[WellId],
+    combinations: Sequence[tuple[int, int, int]],
+    names: Sequence[str],
+) -> Iterator[tuple[PlaneKey, PlaneIssue]]:
+    wells = {key.well for key in files}
+    on_disk = {(key.well, key.field) for key in files}
+    for well, number in product(sorted(wells | announced), sorted({key.field for key in files})):
+        for t, channel, z in combinations:
+            key = PlaneKey(well, number, t, channel, z)
+            if key in files:
+                continue
+            if well not in wells:
+                reason = "the well was selected for acquisition, no file has its name"
+            elif (well, number) not in on_disk:
+                reason = f"field {number} has no file in this well, other wells have it"
+            else:
+                reason = f"no file for {names[channel]} at z index {z}, t index {t}; the field has others"
+            yield key, _issue(key, names, "missing", reason, "")
+
+
+def _issue(key: PlaneKey, names: Sequence[str], status: str, reason: str, file: str) -> PlaneIssue:
+    return PlaneIssue(key.well, key.field, names[key.channel], key.z, key.t, status, reason, file)
+
+
+def _plane(key: PlaneKey, file: ImageFile, names: Sequence[str], facts: PlateFacts) -> Plane:
+    stage = facts.positions.get(FieldKey(key.well, key.field))
+    place: tuple[float | None, float | None, float | None] = (None, None, None)
+    if stage is not None:
+        place = (stage.y_um, stage.x_um, stage.z_um if stage.name == file.name else None)
+    return Plane(key.well, key.field, names[key.channel], key.z, key.t, file.path, 0, *place)
+
+
+def _majority(planes: Sequence[Plane], listing: Listing) -> tuple[tuple[int, int], np.dtype[Any], list[str]]:
+    """Shape and dtype that most of a few headers have; others are refused when they are read."""
+    votes: Counter[tuple[tuple[int, int], np.dtype[Any]]] = Counter()
+    refusals: list[str] = []
+    for plane in spread(planes, HEADERS_LOOKED_AT):
+        try:
+            facts = tiff_metadata(plane.path)
+        except SourceError as error:
+            refusals.append(str(error))
+            continue
+        votes[facts.shape, facts.dtype] += 1
+        if votes.total() == HEADERS_LOOKED_AT:
+            break
+    if not votes:
+        raise SourceError(
+            f"a TIFF file that can be read in {listing.root}",
+            found=f"none of {len(listing.images)}; {refusals[0] if refusals else 'all are empty or have a double'}",
+            fix="copy the plate again from the microscope",
+        )
+    (shape, dtype), n_equal = votes.most_common(1)[0]
+    notes = [] if n_equal == votes.total() else [_deviation_note(votes, shape, dtype)]
+    return shape, dtype, notes
+
+
+def _deviation_note(votes: Counter[Any], shape: tuple[int, int], dtype: np.dtype[Any]) -> str:
+    other = votes.total() - votes[shape, dtype]
+    kind = f"{shape[0]} × {shape[1]} {dtype}"
+    return f"{other} of {votes.total()} headers looked at are not {kind}, as most are; such planes are refused"
+
+
+def spread(items: Sequence[_Item], count: int) -> Iterator[_Item]:
+    """All items, beginning with ``count`` of them that lie evenly from the first to the last."""
+    first = sorted({round(place) for place in np.linspace(0, len(items) - 1, count)}) if items else []
+    yield from (items[place] for place in first)
+    chosen = set(first)
+    yield from (item for place, item in enumerate(items) if place not in chosen)

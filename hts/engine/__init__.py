@@ -1,0 +1,24 @@
+"""Plan → Dask → commits. The only package that imports Dask, and the one that knows all the parts."""
+
+from hts.engine.clusters import connect
+from hts.engine.conversion import ConvertOptions, convert
+from hts.engine.prepare import prepare, results_folder
+from hts.engine.results import RunResult, read_manifest
+from hts.engine.run import Progress, Run, submit
+from hts.engine.state import Status, plate_notes, status
+
+__all__ = [
+    "ConvertOptions",
+    "Progress",
+    "Run",
+    "RunResult",
+    "Status",
+    "connect",
+    "convert",
+    "plate_notes",
+    "prepare",
+    "read_manifest",
+    "results_folder",
+    "status",
+    "submit",
+]

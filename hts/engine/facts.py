@@ -1,0 +1,91 @@
+"""What is known before anything is computed: a snapshot of the plate and of what is committed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from hts.engine.conversion import CONVERT_STAGE
+from hts.engine.stages import Fingerprints
+from hts.model import WellId
+from hts.recipe import Recipe, fingerprint
+from hts.store import Markers, Plate
+
+FOREIGN = "unversioned"
+"""Input fingerprint of a well of a plate that `hts convert` did not write."""
+
+
+@dataclass(frozen=True)
+class FieldFacts:
+    """A field, and why it cannot be used ("" when it can)."""
+
+    number: int
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class WellFacts:
+    """A well: its fields, the fingerprint of its pixels, and the stages committed for exactly those."""
+
+    well: WellId
+    fields: tuple[FieldFacts, ...]
+    reads: str
+    committed: frozenset[str]
+
+
+@dataclass(frozen=True)
+class PlateFacts:
+    """A plate as the planner sees it."""
+
+    name: str
+    wells: tuple[WellFacts, ...]
+    shape: tuple[int, int]
+    n_z: int
+    itemsize_bytes: int
+
+
+def gather(plate: Plate, results: Path, recipe: Recipe, prints: Fingerprints) -> PlateFacts:
+    """Read the snapshot: one small file a well, one table of planes, the names of the markers."""
+    problems = field_problems(plate.completeness(), recipe, plate.channels)
+    wells = []
+    for well in plate.wells:
+        numbers = [field.key.field for field in plate[well].fields]
+        fields = tuple(FieldFacts(number, problems.get((well.name, number), "")) for number in numbers)
+        reads = well_input(plate, well)
+        committed = frozenset(stage for stage in prints.stages if is_committed(results, prints, stage, well, reads))
+        wells.append(WellFacts(well, fields, reads, committed))
+    sizes = plate.shape
+    return PlateFacts(plate.name, tuple(wells), (sizes["y"], sizes["x"]), sizes.get("z", 1), plate.itemsize_bytes)
+
+
+def well_input(plate: Plate, well: WellId) -> str:
+    """Fingerprint of a well's pixels: what the conversion read, and what of it was broken."""
+    conversion = plate.origin.get("conversion")
+    if conversion is None:
+        return FOREIGN
+    marker = Markers(plate.path / ".hts", CONVERT_STAGE, conversion).read(well.name)
+    if marker is None:
+        return FOREIGN
+    return fingerprint("well", 1, {"issues": marker["issues"]}, {"source": marker["reads"]})
+
+
+def is_committed(results: Path, prints: Fingerprints, stage: str, well: WellId, reads: str) -> bool:
+    """Whether the stage's result of a well is committed for exactly these pixels."""
+    marker = Markers(results, stage, prints.of(stage)).read(well.name)
+    return marker is not None and marker.get("reads") == reads
+
+
+def field_problems(planes: pd.DataFrame, recipe: Recipe, plate_channels: tuple[str, ...]) -> dict[tuple[str, int], str]:
+    """Why a field cannot be used, for every field that misses a plane the recipe needs."""
+    channels = set(recipe.channels_of(plate_channels).values())
+    bad = planes[(planes["Status"] != "found") & planes["Channel"].isin(channels) & (planes["T"] == recipe.acquire.t)]
+    if isinstance(recipe.acquire.z, int):
+        bad = bad[bad["Z"] == recipe.acquire.z]
+    problems: dict[tuple[str, int], str] = {}
+    for row in bad.to_dict("records"):
+        place = (str(row["Well"]), int(row["Field"]))
+        text = f"{row['Channel']} {row['Status']}: {row['Reason']}"
+        problems[place] = f"{problems[place]}; {text}" if place in problems else text
+    return problems

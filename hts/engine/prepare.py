@@ -1,0 +1,79 @@
+"""Everything that can be checked and decided before a run begins."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+from hts.engine.facts import gather
+from hts.engine.plan import Costs, Plan, make_plan
+from hts.engine.stages import Fingerprints, check_columns, fingerprints, segmenter_steps
+from hts.model import WellId
+from hts.recipe import Recipe
+from hts.stages.profile import control_kinds
+from hts.stages.profile.dose import dose_column
+from hts.store import Plate
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A plate and a recipe that fit each other, and the plan; ``reads`` is the fingerprint of each well's pixels."""
+
+    plate: Plate
+    recipe: Recipe
+    recipe_text: str
+    prints: Fingerprints
+    results: Path
+    plan: Plan
+    selected: frozenset[WellId]
+    reads: dict[WellId, str]
+    run_id: str
+
+
+def results_folder(plate: Path, out: str | Path | None = None) -> Path:
+    """``out``, or ``<plate>.hts`` beside the plate (``sbs.ome.zarr`` → ``sbs.hts``)."""
+    if out is not None:
+        return Path(out)
+    return plate.parent / f"{plate.name.removesuffix('.zarr').removesuffix('.ome')}.hts"
+
+
+def prepare(
+    plate: Plate | str | Path,
+    recipe: Recipe | str | Path,
+    *,
+    out: str | Path | None = None,
+    wells: frozenset[WellId] | None = None,
+    overwrite: bool = False,
+) -> Prepared:
+    """Fit recipe and plate together and make the plan; nothing is written.
+
+    Raises
+    ------
+    RecipeError
+        for a role without a channel, a readout without its columns, a query that does not fit the layout.
+    NotFoundError
+        when plate, recipe or a selected well does not exist.
+    """
+    opened = plate if isinstance(plate, Plate) else Plate.open(plate)
+    loaded = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
+    loaded.channels_of(opened.channels)
+    check_columns(loaded)
+    layout = opened.layout_table()
+    control_kinds(layout, loaded.profile)
+    dose_column(layout, loaded.profile.dose)
+    prints = fingerprints(loaded)
+    results = results_folder(opened.path, out)
+    facts = gather(opened, results, loaded, prints)
+    plan = make_plan(facts, _costs(loaded, facts.shape), wells, overwrite)
+    text = json.dumps(loaded.to_dict())
+    chosen = wells if wells is not None else frozenset(opened.wells)
+    reads = {well.well: well.reads for well in facts.wells}
+    return Prepared(opened, loaded, text, prints, results, plan, chosen, reads, uuid.uuid4().hex[:8])
+
+
+def _costs(recipe: Recipe, shape: tuple[int, int]) -> Costs:
+    steps = segmenter_steps(recipe).values()
+    working = max(segmenter.working_bytes(params, shape) for segmenter, params in steps)
+    return Costs(working, len(recipe.channels), len(recipe.segment))

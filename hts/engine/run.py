@@ -1,0 +1,276 @@
+"""Runs: submit a plate, watch it, get its profiles.
+
+A thread of the submitting process keeps a sliding window of wells on the cluster, so that a plate of
+any size costs the scheduler the same; when the last well is committed it makes the profiles.
+"""
+
+from __future__ import annotations
+
+import datetime
+import itertools
+import threading
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hts.engine.attempts import Attempts
+from hts.engine.clusters import worker_memory_bytes
+from hts.engine.finish import finish
+from hts.engine.plan import Plan, WellTask, check_memory
+from hts.engine.prepare import Prepared, prepare
+from hts.engine.provenance import provenance
+from hts.engine.results import RunResult, write_manifest
+from hts.engine.work import WellDone, WellJob, run_well, warm_up
+from hts.errors import StageError, StoreError
+from hts.model import WellId
+from hts.recipe import Recipe
+from hts.store import Markers, Plate, ensure_writable, exclusive
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+WINDOW_PER_THREAD = 3
+"""Wells queued for each worker thread: enough that none ever waits, few enough to stop at once."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run stands."""
+
+    expected: int
+    done: int
+    failed: int
+    running: int
+    cells: int
+    seconds: float
+
+    @property
+    def left_s(self) -> float | None:
+        """Estimated seconds left, from the wells finished so far."""
+        finished = self.done + self.failed
+        return self.seconds / finished * (self.expected - finished) if finished else None
+
+
+@dataclass
+class _State:
+    """What the collecting thread knows; guarded by its lock."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    failures: dict[str, str] = field(default_factory=dict)
+    computed: int = 0
+    failed: int = 0
+    running: int = 0
+    cells: int = 0
+    begin: float = field(default_factory=time.perf_counter)
+    error: BaseException | None = None
+    result: RunResult | None = None
+    compile_s: float | None = None
+
+
+class Run:
+    """A submitted plate. Made by :func:`submit`."""
+
+    def __init__(self, prepared: Prepared, client: Client, guards: ExitStack) -> None:
+        self._prepared = prepared
+        self._client = client
+        self._guards = guards
+        self._state = _State(failures={well.name: reason for well, reason in prepared.plan.hopeless})
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._work, name=f"hts-{prepared.plate.name}", daemon=True)
+        self._thread.start()
+
+    @property
+    def plan(self) -> Plan:
+        """What this run computes and what was there already."""
+        return self._prepared.plan
+
+    @property
+    def dashboard(self) -> str:
+        """Address of Dask's dashboard."""
+        return str(self._client.dashboard_link)
+
+    def progress(self) -> Progress:
+        """Where the run stands now; wells that were committed before count as done."""
+        state, plan = self._state, self._prepared.plan
+        with state.lock:
+            return Progress(
+                expected=plan.expected,
+                done=len(plan.done) + state.computed,
+                failed=len(state.failures),
+                running=state.running,
+                cells=state.cells,
+                seconds=time.perf_counter() - state.begin,
+            )
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Wait until the run has ended; False when it has not within `timeout_s`."""
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def cancel(self) -> None:
+        """Stop: wells under way are lost, committed ones stay; submitting again goes on from there."""
+        self._stop.set()
+
+    def result(self, timeout_s: float | None = None) -> RunResult:
+        """Wait for the end and return the profiles.
+
+        Raises
+        ------
+        StoreError
+            when results could not be written (a full disk): the run stopped, what was committed is kept.
+        StageError
+            when the run was cancelled.
+        TimeoutError
+            when it has not ended within `timeout_s`.
+        """
+        if not self.wait(timeout_s):
+            raise TimeoutError(f"the run of {self._prepared.plate.name} has not ended after {timeout_s} s")
+        if self._state.error is not None:
+            raise self._state.error
+        if self._state.result is None:
+            raise StageError("the run went to its end", found="it was cancelled", fix="submit it again to go on")
+        return self._state.result
+
+    def _work(self) -> None:
+        try:
+            with self._guards:
+                self._manifest("running", started=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"))
+                self._compute()
+                if self._stop.is_set():
+                    self._manifest("stopped")
+                    return
+                self._state.result = self._finish()
+        except BaseException as error:
+            # Whatever ends the thread must reach the caller of result().
+            self._state.error = error
+
+    def _compute(self) -> None:
+        plan, state = self._prepared.plan, self._state
+        if not plan.tasks:
+            return
+        state.compile_s = float(self._client.submit(warm_up, pure=False, key=f"compile-{time.time_ns()}").result())
+        threads = max(1, sum(self._client.nthreads().values()))
+        _slide(self, list(plan.tasks), threads * WINDOW_PER_THREAD)
+
+    def submit_well(self, task: WellTask) -> Future:
+        """Send one well to the cluster under a key that the dashboard groups by stage and plate."""
+        prepared = self._prepared
+        job = WellJob(str(prepared.plate.path), str(prepared.results), prepared.recipe_text, task)
+        key = (f"{task.name}-{prepared.plate.name}", task.well.name, prepared.run_id)
+        with self._state.lock:
+            self._state.running += 1
+        return self._client.submit(run_well, job, key=key, pure=False)
+
+    def collect(self, future: Future, task: WellTask) -> None:
+        """Take note of a finished well; a `StoreError` in it ends the run."""
+        state = self._state
+        try:
+            done: WellDone = future.result()
+        except StoreError:
+            raise
+        except Exception as error:
+            # A worker that died too often, or anything Dask itself raises: the well is lost, the plate goes on.
+            done = WellDone(task.well.name, failed=f"{type(error).__name__}: {error}")
+        finally:
+            with state.lock:
+                state.running -= 1
+        with state.lock:
+            state.cells += done.cells
+            if done.failed:
+                state.failures[done.well] = done.failed
+            else:
+                state.computed += 1
+
+    def _finish(self) -> RunResult:
+        state = self._state
+        return finish(
+            self._prepared,
+            failures=dict(sorted(state.failures.items())),
+            computed=state.computed,
+            seconds=time.perf_counter() - state.begin,
+            provenance=provenance(self._client, state.compile_s),
+        )
+
+    def _manifest(self, state: str, **facts: str) -> None:
+        write_manifest(self._prepared, {"state": state, **facts})
+
+
+def _slide(run: Run, tasks: list[WellTask], window: int) -> None:
+    """Keep at most `window` wells on the cluster until all are collected or the run is stopped."""
+    from distributed import as_completed
+
+    waiting = iter(tasks)
+    flying: dict[Future, WellTask] = {}
+    arrivals = as_completed()
+    try:
+        for task in itertools.islice(waiting, window):
+            future = run.submit_well(task)
+            flying[future] = task
+            arrivals.add(future)
+        while flying and not run._stop.is_set():
+            if not arrivals.has_ready():
+                time.sleep(0.02)
+                continue
+            future = next(arrivals)
+            run.collect(future, flying.pop(future))
+            for task in itertools.islice(waiting, 1):
+                following = run.submit_well(task)
+                flying[following] = task
+                arrivals.add(following)
+    finally:
+        for future in flying:
+            future.cancel()
+
+
+def submit(
+    plate: Plate | str | Path,
+    recipe: Recipe | str | Path,
+    client: Client,
+    *,
+    out: str | Path | None = None,
+    wells: frozenset[WellId] | None = None,
+    overwrite: bool = False,
+) -> Run:
+    """Run a recipe on a plate and return at once.
+
+    Parameters
+    ----------
+    plate : an open plate or its path.
+    recipe : a recipe, the path of a YAML file or the name of a built-in one.
+    client : where to run.
+    out : folder of the results; ``<plate>.hts`` beside the plate when None.
+    wells : only these wells.
+    overwrite : compute again what is committed.
+
+    Raises
+    ------
+    RecipeError, NotFoundError
+        when recipe and plate do not fit; nothing has run then.
+    StoreError
+        when the results folder cannot be written.
+    UsageError
+        when another run works in it, or a task would not fit into a worker.
+    """
+    prepared = prepare(plate, recipe, out=out, wells=wells, overwrite=overwrite)
+    check_memory(prepared.plan, worker_memory_bytes(client))
+    ensure_writable(prepared.results)
+    guards = ExitStack()
+    try:
+        guards.enter_context(exclusive(prepared.results, "run"))
+        # The plate holds the labels: one writer there too, whatever the results folder.
+        guards.enter_context(exclusive(prepared.plate.path / ".hts", "run"))
+        Attempts(prepared.results).reset()
+        if overwrite:
+            _discard(prepared)
+        return Run(prepared, client, guards)
+    except BaseException:
+        guards.close()
+        raise
+
+
+def _discard(prepared: Prepared) -> None:
+    for task in prepared.plan.tasks:
+        for stage in task.stages:
+            Markers(prepared.results, stage, prepared.prints.of(stage)).discard(task.well.name)

@@ -1,0 +1,107 @@
+"""The stages of a run with the fingerprints of their results, derived from the recipe alone."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from typing import Any
+
+from hts.errors import RecipeError
+from hts.recipe import Recipe, fingerprint
+from hts.recipe.plugins import load_plugin
+from hts.stages.measure import ColumnInfo, MeasureStage, families, feature_catalogue
+from hts.stages.profile import ProfileStage, profile_columns
+
+WELL_STAGES = ("segment", "measure", "aggregate")
+"""Stages that run well by well, in order; each has its own markers."""
+
+
+@dataclass(frozen=True)
+class Fingerprints:
+    """Fingerprints of a recipe's stages on a plate's channels."""
+
+    segment: str
+    measure: str
+    aggregate: str
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        return WELL_STAGES
+
+    def of(self, stage: str) -> str:
+        return str(getattr(self, stage))
+
+    def label_name(self, objects: str) -> str:
+        """Name of a label image inside the plate: object set and the result it belongs to."""
+        return f"{objects}-{self.segment[:8]}"
+
+
+def fingerprints(recipe: Recipe) -> Fingerprints:
+    """Each stage's name, version and parameters with the fingerprints of what it reads."""
+    planes = {"z": recipe.acquire.z, "t": recipe.acquire.t}
+    roles = {role for params in recipe.segment.values() for role in params.roles}
+    steps = [
+        [name, load_plugin("hts.segmenters", params.method).version, params.model_dump(mode="json")]
+        for name, params in recipe.segment.items()
+    ]
+    channels = {role: recipe.channels[role] for role in sorted(roles)}
+    segment = fingerprint("segment", 1, {"steps": steps, "channels": channels, **planes}, {})
+    versions = {family.name: family.version for family in families(recipe.measure.features)}
+    measured: dict[str, Any] = {
+        "params": recipe.measure.model_dump(mode="json"),
+        "families": versions,
+        "channels": dict(recipe.channels),
+        **planes,
+    }
+    measure = fingerprint("measure", MeasureStage.version, measured, {"segment": segment})
+    aggregate = fingerprint("aggregate", ProfileStage.version, recipe.profile.cell_part(), {"measure": measure})
+    return Fingerprints(segment, measure, aggregate)
+
+
+def profile_fingerprint(recipe: Recipe, rows: dict[str, str], layout: str) -> str:
+    """Fingerprint of the plate's profiles: all profile settings, the layout, and what every well's row came from."""
+    return fingerprint(
+        "profile", ProfileStage.version, recipe.profile.model_dump(mode="json"), {**rows, "layout": layout}
+    )
+
+
+def segmenter_steps(recipe: Recipe) -> dict[str, tuple[Any, Any]]:
+    """By object set its segmenter and parameters."""
+    return {name: (load_plugin("hts.segmenters", params.method), params) for name, params in recipe.segment.items()}
+
+
+def cell_catalogue(recipe: Recipe) -> list[ColumnInfo]:
+    """Every column of the cell tables that the measure stage writes for this recipe."""
+    return feature_catalogue(recipe.objects, tuple(recipe.channels), recipe.measure)
+
+
+def feature_names(recipe: Recipe) -> list[str]:
+    """The columns among them that are features."""
+    return [info.column for info in cell_catalogue(recipe) if info.is_feature]
+
+
+def check_columns(recipe: Recipe) -> None:
+    """Refuse a recipe whose readouts name columns that the run will not make, before it runs.
+
+    Raises
+    ------
+    RecipeError
+        with the nearest column that will exist.
+    """
+    columns = feature_names(recipe)
+    for name in recipe.profile.cell_columns():
+        if name not in columns:
+            nearest = difflib.get_close_matches(name, columns, 1, cutoff=0.3)
+            raise RecipeError(
+                "profile.readouts and profile.filter use columns that the recipe measures",
+                found=repr(name),
+                fix=f"nearest: {nearest[0]}" if nearest else "add its feature family to measure.features",
+            )
+    made = profile_columns(columns, recipe.objects, recipe.profile)
+    if recipe.profile.readout not in made:
+        nearest = difflib.get_close_matches(recipe.profile.readout, made, 1, cutoff=0.3)
+        raise RecipeError(
+            "profile.readout names a column of the profiles",
+            found=repr(recipe.profile.readout),
+            fix=f"nearest: {nearest[0]}" if nearest else "",
+        )

@@ -1,0 +1,144 @@
+"""What is known of a plate and its run, read from disk; works while a run goes on elsewhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from hts.engine.facts import well_input
+from hts.engine.prepare import results_folder
+from hts.engine.results import MANIFEST, read_manifest
+from hts.errors import StoreError, UsageError
+from hts.store import Markers, Plate, exclusive, read_json
+
+if TYPE_CHECKING:
+    from hts.model import WellId
+
+WELL_COLUMNS = ["Well", "Status", "Reason", "Cells", "FieldsUsed", "FieldsExpected", "Seconds"]
+
+
+@dataclass(frozen=True)
+class Status:
+    """A plate's state. ``wells`` has a row for every well, ``planes`` one for every plane that is not as expected."""
+
+    plate: Path
+    results: Path
+    state: str
+    recipe: str
+    wells: pd.DataFrame
+    planes: pd.DataFrame
+    dropped_fields: list[dict[str, Any]]
+    notes: list[str]
+
+    def count(self, status: str) -> int:
+        return int((self.wells["Status"] == status).sum())
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON with the wells counted and everything broken listed with its reason."""
+        failed = self.wells[self.wells["Status"] == "failed"]
+        return {
+            "plate": str(self.plate),
+            "results": str(self.results),
+            "state": self.state,
+            "recipe": self.recipe,
+            "wells": {
+                "expected": len(self.wells),
+                "done": self.count("done"),
+                "failed": self.count("failed"),
+                "waiting": self.count("waiting"),
+            },
+            "failures": dict(zip(failed["Well"], failed["Reason"], strict=True)),
+            "dropped_fields": self.dropped_fields,
+            "planes": self.planes.to_dict("records"),
+            "notes": self.notes,
+        }
+
+    def lines(self) -> list[str]:
+        """The state for people."""
+        counts = ", ".join(f"{self.count(kind)} {kind}" for kind in ("done", "failed", "waiting"))
+        text = [f"{self.plate}: {self.state}" + (f", recipe {self.recipe}" if self.recipe else "")]
+        text.append(f"{len(self.wells)} wells: {counts}")
+        for row in self.wells[self.wells["Status"] == "failed"].itertuples():
+            text.append(f"  failed {row.Well}: {row.Reason}")
+        for drop in self.dropped_fields:
+            text.append(f"  without {drop['well']} field {drop['field']}: {drop['reason']}")
+        if len(self.planes):
+            text.append(f"{len(self.planes)} planes are not as expected:")
+        for plane in self.planes.head(30).itertuples():
+            text.append(f"  {plane.Well} field {plane.Field} {plane.Channel}: {plane.Status}, {plane.Reason}")
+        return text + [f"note: {note}" for note in self.notes] + [f"results: {self.results}"]
+
+
+def status(plate: Plate | str | Path, out: str | Path | None = None) -> Status:
+    """The state of a plate and of the run in its results folder.
+
+    Raises
+    ------
+    NotFoundError
+        when there is no plate. A plate that no recipe ran on yet has the state ``converted``.
+    """
+    opened = plate if isinstance(plate, Plate) else Plate.open(plate)
+    results = results_folder(opened.path, out)
+    manifest = read_manifest(results) if (results / MANIFEST).exists() else {}
+    rows, dropped = [], []
+    for well in opened.wells:
+        row, fields = _well(opened, well, results, manifest)
+        rows.append(row)
+        dropped += fields
+    return Status(
+        plate=opened.path,
+        results=results,
+        state=_state(results, manifest),
+        recipe=str(manifest.get("recipe", "")),
+        wells=pd.DataFrame(rows, columns=WELL_COLUMNS),
+        planes=broken_planes(opened),
+        dropped_fields=dropped,
+        notes=plate_notes(opened),
+    )
+
+
+def broken_planes(plate: Plate) -> pd.DataFrame:
+    """Rows of the completeness table that are not ``found``."""
+    planes = plate.completeness()
+    columns = ["Well", "Field", "Channel", "Z", "T", "Status", "Reason", "File"]
+    return planes.loc[planes["Status"] != "found", columns].reset_index(drop=True)
+
+
+def plate_notes(plate: Plate) -> list[str]:
+    """What the conversion wanted to be known: oddities of the folder, lines of the layout without a well."""
+    path = plate.path / ".hts" / "layout-notes.json"
+    return [*plate.origin.get("notes", []), *(read_json(path) if path.exists() else [])]
+
+
+def _state(results: Path, manifest: dict[str, Any]) -> str:
+    state = str(manifest.get("state", "converted"))
+    if state != "running":
+        return state
+    try:
+        with exclusive(results, "look"):
+            # Nobody holds the lock: whoever said "running" is gone.
+            return "interrupted"
+    except UsageError:
+        return "running"
+    except StoreError:
+        return state
+
+
+def _well(
+    plate: Plate, well: WellId, results: Path, manifest: dict[str, Any]
+) -> tuple[list[Any], list[dict[str, Any]]]:
+    prints = manifest.get("fingerprints", {})
+    reads = well_input(plate, well)
+    expected = len(plate[well].fields)
+    markers = {stage: Markers(results, stage, name).read(well.name) for stage, name in prints.items()}
+    measured, done = markers.get("measure"), markers.get("aggregate")
+    if done is not None and measured is not None and done["reads"] == reads:
+        dropped = [{"well": well.name, "field": field, "reason": reason} for field, reason in measured["dropped"]]
+        row = [well.name, "done", "", done["cells"], measured["fields_used"], expected, done["seconds"]]
+        return row, dropped
+    reason = manifest.get("failures", {}).get(well.name)
+    state = "failed" if reason else "waiting"
+    return [well.name, state, reason or "", 0, 0, expected, 0.0], []

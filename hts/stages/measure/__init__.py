@@ -1,0 +1,23 @@
+"""Measure: shape and intensity features of the objects of a field, one row an object.
+
+Importing this package loads neither Numba nor pandas; measuring does.
+"""
+
+from __future__ import annotations
+
+from hts.stages.measure.catalogue import ColumnInfo, MeasureParams, MeasureStage, feature_catalogue
+from hts.stages.measure.features import FeatureFamily, FeatureInfo, channel_token, families
+from hts.stages.measure.field import measure_field, warm_up
+
+__all__ = [
+    "ColumnInfo",
+    "FeatureFamily",
+    "FeatureInfo",
+    "MeasureParams",
+    "MeasureStage",
+    "channel_token",
+    "families",
+    "feature_catalogue",
+    "measure_field",
+    "warm_up",
+]

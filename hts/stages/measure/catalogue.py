@@ -1,0 +1,157 @@
+"""Which columns a measurement writes, and what each of them means: declared before anything is measured."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from hts.errors import UsageError
+from hts.stages.measure.features import families, refuse_unknown
+
+VERSION = 1
+"""Raised when the numbers of the stage change."""
+
+OBJECT_NUMBER = "Metadata_ObjectNumber"
+
+
+class MeasureParams(BaseModel):
+    """What to measure."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    features: tuple[str, ...] = Field(
+        default=("shape", "intensity", "correlation"),
+        description="Names of feature families: built-in (shape, intensity, correlation) or from installed packages.",
+    )
+    objects: tuple[str, ...] | None = Field(
+        default=None, description="Object sets to measure, such as nuclei or cytoplasm; all of them when not given."
+    )
+
+
+@dataclass(frozen=True)
+class ColumnInfo:
+    """One column of an object table.
+
+    column : full name, such as ``Nuclei_Intensity_MeanIntensity_DNA``.
+    compartment : name of the object set, such as ``nuclei``; None for ``Metadata_ObjectNumber``.
+    channel : role of the channel, two roles with a comma between for a pair, None otherwise.
+    family : feature family; ``identity`` for the ``Metadata_`` columns.
+    unit : ``px``, ``px^2``, ``degree``, ``count`` (grey levels as stored) or ``1``.
+    definition : one sentence.
+    """
+
+    column: str
+    compartment: str | None
+    channel: str | None
+    family: str
+    unit: str
+    definition: str
+
+    @property
+    def is_feature(self) -> bool:
+        """Whether the column is a measured number, not an identity."""
+        return self.family != "identity"
+
+    def described(self) -> dict[str, str]:
+        """What the Parquet schema says of the column, so that nothing has to be guessed from its name."""
+        known = {"compartment": self.compartment, "role": self.channel, "family": self.family, "unit": self.unit}
+        return {key: value for key, value in known.items() if value} | {"definition": self.definition}
+
+
+class MeasureStage:
+    """The stage as the engine and the recipe find it."""
+
+    version = VERSION
+    Params = MeasureParams
+
+
+def feature_catalogue(
+    objects: Iterable[str], roles: Iterable[str], params: MeasureParams | None = None
+) -> list[ColumnInfo]:
+    """Every column that :func:`hts.stages.measure.measure_field` writes, in the order of the table.
+
+    Parameters
+    ----------
+    objects : names of the object sets, the primary one first.
+    roles : roles of the channels, in the order of the images.
+
+    Raises
+    ------
+    UsageError
+        when a family or an object set of ``params`` does not exist, or two columns would have one name.
+    """
+    names, channels = tuple(objects), tuple(roles)
+    chosen = params or MeasureParams()
+    measured = measured_objects(names, chosen)
+    columns = [*_identity_columns(names[0], measured)]
+    for compartment in measured:
+        for family in families(chosen.features):
+            columns += [
+                ColumnInfo(
+                    f"{prefix(compartment)}_{info.name}",
+                    compartment,
+                    info.channel,
+                    info.family,
+                    info.unit,
+                    info.definition,
+                )
+                for info in family.catalogue(channels)
+            ]
+    _refuse_repeated(columns)
+    return columns
+
+
+def measured_objects(names: tuple[str, ...], params: MeasureParams) -> tuple[str, ...]:
+    """The object sets that ``params`` asks for, in the order of ``names``.
+
+    Raises
+    ------
+    UsageError
+        when there is no object set, or not one of a name asked for.
+    """
+    if not names:
+        raise UsageError("at least one object set to measure", found="none", fix="segment the nuclei first")
+    if params.objects is None:
+        return names
+    for name in params.objects:
+        refuse_unknown(name, names, what="object set")
+    return tuple(name for name in names if name in params.objects)
+
+
+def prefix(name: str) -> str:
+    """How an object set is written in column names: ``nuclei → Nuclei``."""
+    return name[:1].upper() + name[1:]
+
+
+def parent_column(name: str, primary: str) -> str:
+    """Column with the number of the primary object that an object of ``name`` belongs to."""
+    return f"Metadata_{prefix(name)}_Parent_{prefix(primary)}"
+
+
+def children_column(name: str, primary: str) -> str:
+    """Column with the number of objects of ``name`` that a primary object has."""
+    return f"Metadata_{prefix(primary)}_Children_{prefix(name)}_Count"
+
+
+def _identity_columns(primary: str, measured: tuple[str, ...]) -> Iterator[ColumnInfo]:
+    yield ColumnInfo(OBJECT_NUMBER, None, None, "identity", "1", f"Label of the object in {primary}, within its field")
+    for name in measured:
+        if name != primary:
+            parent = f"Label of the object of {primary} that the object of {name} belongs to; 0 when it has no pixels"
+            yield ColumnInfo(parent_column(name, primary), name, None, "identity", "1", parent)
+            children = f"Number of objects of {name} with the label of this object of {primary}: 0 or 1"
+            yield ColumnInfo(children_column(name, primary), name, None, "identity", "1", children)
+
+
+def _refuse_repeated(columns: list[ColumnInfo]) -> None:
+    repeated = [name for name, times in Counter(info.column for info in columns).items() if times > 1]
+    if repeated:
+        raise UsageError(
+            "a different name for every column",
+            found=f"{repeated[0]} {'and others ' if repeated[1:] else ''}more than once",
+            cause="two channel roles or object sets differ only in capitals, or two families share a feature name",
+            fix="rename one of them in the recipe",
+        )

@@ -1,0 +1,84 @@
+"""Dose response of a readout: which column is the dose, and a four-parameter logistic through the wells."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from hts.errors import RecipeError
+
+_DOSE_NAME = re.compile(r"dose|conc", re.IGNORECASE)
+_MIN_DOSES = 4
+
+
+def dose_column(layout: pd.DataFrame, wanted: str | None) -> str | None:
+    """The layout column with the dose.
+
+    ``auto`` takes the first numeric column with at least three values whose name contains dose or conc.
+
+    Raises
+    ------
+    RecipeError
+        when a named column is absent or not numeric.
+    """
+    if wanted is None:
+        return None
+    if wanted == "auto":
+        for name in layout.columns:
+            numeric = pd.api.types.is_numeric_dtype(layout[name])
+            if _DOSE_NAME.search(str(name)) and numeric and layout[name].nunique() >= 3:
+                return str(name)
+        return None
+    if wanted not in layout.columns:
+        raise RecipeError(
+            f"profile.dose names a layout column ({', '.join(map(str, layout.columns))})",
+            found=repr(wanted),
+            fix="hts convert again with --layout, or --set profile.dose=<column>",
+        )
+    if not pd.api.types.is_numeric_dtype(layout[wanted]):
+        raise RecipeError(
+            f"profile.dose names a column of numbers, {wanted} is none", found=str(layout[wanted].iloc[0])
+        )
+    return wanted
+
+
+def logistic(dose: NDArray[np.float64], bottom: float, top: float, log_ec50: float, hill: float) -> NDArray[np.float64]:
+    """bottom + (top − bottom) / (1 + (EC₅₀ / dose)^hill); `log_ec50` is natural. Dose 0 gives bottom."""
+    with np.errstate(divide="ignore", over="ignore"):
+        log_dose = np.log(dose)
+        curve: NDArray[np.float64] = bottom + (top - bottom) / (1 + np.exp(hill * (log_ec50 - log_dose)))
+    return curve
+
+
+def fit_logistic(dose: NDArray[np.float64], value: NDArray[np.float64]) -> dict[str, float] | None:
+    """Least-squares fit of :func:`logistic`; keys bottom, top, ec50, hill, r2.
+
+    None when there are fewer than four doses or no fit converges. The EC₅₀ is kept between a tenth of
+    the smallest positive dose and ten times the largest, the Hill slope between 0.2 and 10.
+    """
+    from scipy.optimize import curve_fit
+
+    good = np.isfinite(dose) & np.isfinite(value)
+    dose, value = dose[good], value[good]
+    positive = np.unique(dose[dose > 0])
+    if len(np.unique(dose)) < _MIN_DOSES or len(positive) < 2:
+        return None
+    low, high = float(value[dose == dose.min()].mean()), float(value[dose == dose.max()].mean())
+    span = float(np.ptp(value)) or 1.0
+    start = [low, high, float(np.log(np.median(positive))), 1.5]
+    bounds = (
+        [value.min() - span, value.min() - span, np.log(positive[0] / 10), 0.2],
+        [value.max() + span, value.max() + span, np.log(positive[-1] * 10), 10.0],
+    )
+    try:
+        found, _ = curve_fit(logistic, dose, value, p0=start, bounds=bounds, maxfev=20_000)
+    except RuntimeError:
+        return None
+    residual = float(np.sum((value - logistic(dose, *found)) ** 2))
+    total = float(np.sum((value - value.mean()) ** 2))
+    bottom, top, log_ec50, hill = (float(number) for number in found)
+    r2 = 1 - residual / total if total > 0 else 0.0
+    return {"bottom": bottom, "top": top, "ec50": float(np.exp(log_ec50)), "hill": hill, "r2": r2}

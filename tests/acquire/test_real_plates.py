@@ -1,0 +1,107 @@
+"""Real plates and their quirks; the data folder's README lists them."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hts.acquire import Source, open_source, read_plane
+from hts.errors import SourceError
+from hts.model import PixelSize, WellId
+
+pytestmark = pytest.mark.real
+
+
+def read_all(source: Source) -> int:
+    return sum(int(read_plane(plane, source.shape, source.dtype).any()) for plane in source.planes)
+
+
+def test_a_whole_96_well_plate(data_dir: Path) -> None:
+    source = open_source(data_dir / "cp_sbs_96well")
+    assert (source.reader, source.plate_name) == ("pattern", "cp_sbs_96well")
+    assert [channel.name for channel in source.channels] == ["Channel1", "Channel2"]
+    assert source.wells == tuple(WellId(row, column) for row in range(8) for column in range(12))
+    assert (len(source.planes), source.issues, source.notes) == (192, (), ())
+    assert (source.shape, source.dtype, source.pixel_size) == ((640, 640), np.dtype("uint8"), None)
+    assert (source.n_z, source.n_t) == (1, 1)
+    assert read_all(source) == 192
+
+
+def test_a_broken_copy_of_the_96_well_plate(data_dir: Path, tmp_path: Path) -> None:
+    for path in (data_dir / "cp_sbs_96well").glob("*-[AB]-*.tif"):
+        shutil.copyfile(path, tmp_path / path.name)
+    cut, empty, lost = (tmp_path / f"Channel1-0{n}-A-0{n}.tif" for n in (1, 2, 3))
+    cut.write_bytes(cut.read_bytes()[:200_000])
+    empty.write_bytes(b"")
+    lost.unlink()
+    source = open_source(tmp_path)
+    assert [(issue.well.name, issue.status) for issue in source.issues] == [("A02", "unreadable"), ("A03", "missing")]
+    with pytest.raises(SourceError, match=r"Channel1-01-A-01\.tif: is truncated: 200,000 bytes of at least 443,8"):
+        read_plane(source.planes[0], source.shape, source.dtype)
+
+
+def test_announced_wave_is_absent_and_copies_fill_the_steps(data_dir: Path) -> None:
+    root = data_dir / "faim_imagexpress_exported" / "9987_Plate_3434"
+    source = open_source(root)
+    assert [channel.name for channel in source.channels] == ["DAPI", "FITC", "Texas Red"]
+    assert source.wells == (WellId(1, 1), WellId(1, 2))
+    assert source.fields(WellId(1, 1)) == (1, 2)
+    assert (source.n_z, source.n_t, source.issues) == (2, 1, ())
+    assert len(source.planes) == 2 * 2 * (2 + 1 + 1)
+    assert {(plane.channel, plane.z) for plane in source.planes} == {
+        ("DAPI", 0),
+        ("DAPI", 1),
+        ("FITC", 0),
+        ("Texas Red", 0),
+    }
+    assert not any(plane.path.parent.name == "ZStep_0" for plane in source.planes)
+    assert "HTD announces wave 4 (Cy5), no file has it" in source.notes
+    assert "FITC is the same plane in 3 ZStep folders: kept once, at z index 0" in source.notes
+    assert source.pixel_size == PixelSize(1.3672, 1.3672, 3.0)
+    assert source.vendor_files == (root / "9987.HTD",)
+    assert (source.planes[0].y_um, source.planes[0].x_um, source.planes[0].z_um) == (19885.0, 22985.0, 9988.88)
+    assert read_all(source) == 16
+
+
+def test_fewer_time_points_and_waves_than_announced(data_dir: Path) -> None:
+    source = open_source(data_dir / "faim_imagexpress_exported" / "9987_Plate_3435")
+    assert (source.n_z, source.n_t, len(source.planes), source.issues) == (1, 2, 16, ())
+    assert [channel.name for channel in source.channels] == ["DAPI", "FITC"]
+    assert [note for note in source.notes if note.startswith("HTD")] == [
+        "HTD announces wave 3 (Texas Red), no file has it",
+        "HTD announces wave 4 (Cy5), no file has it",
+        "HTD announces 6 time points, the files have 2",
+    ]
+    assert "FITC at the second time point is a copy of the first: it was acquired less often" in source.notes
+    assert read_all(source) == 16
+
+
+def test_neither_site_nor_wave_in_the_name(data_dir: Path) -> None:
+    source = open_source(data_dir / "faim_imagexpress_exported" / "9987_Plate_3420")
+    (plane,) = source.planes
+    assert (plane.well, plane.field, plane.channel, plane.z, plane.t) == (WellId(1, 1), 1, "DAPI", 0, 0)
+    assert (source.issues, source.notes) == ((), ())
+    assert read_all(source) == 1
+
+
+def test_three_plates_in_one_folder_are_refused(data_dir: Path) -> None:
+    with pytest.raises(SourceError, match=r"HTD files of 3: 9987_Plate_3420/, 9987_Plate_3434/"):
+        open_source(data_dir / "faim_imagexpress_exported")
+
+
+def test_array_scan_names(data_dir: Path) -> None:
+    source = open_source(data_dir / "cp_vendor_names" / "ExampleHuman")
+    assert [(plane.well.name, plane.field, plane.channel) for plane in source.planes] == [
+        ("D03", 0, "d0"),
+        ("D03", 0, "d1"),
+        ("D03", 0, "d2"),
+    ]
+    assert read_all(source) == 3
+
+
+def test_a_layout_that_no_reader_knows_yet(data_dir: Path) -> None:
+    with pytest.raises(SourceError, match=r"r03c03f01p01-ch1sk1fk1fl1\.tiff(.|\n)*imagexpress 0 of 2"):
+        open_source(data_dir / "operetta_compose")

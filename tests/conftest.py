@@ -1,0 +1,46 @@
+"""Fixtures of all tests: where the real data is, and a small synthetic plate made once."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+import hts
+from hts.store import Plate
+from hts.synth import SynthSpec, Truth
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The folder with real plates: ``HTS_DATA``, else ``../shared/data`` beside the checkout."""
+    folder = Path(os.environ.get("HTS_DATA") or REPOSITORY.parent / "shared" / "data")
+    if not folder.is_dir():
+        if os.environ.get("HTS_REQUIRE_DATA"):
+            pytest.fail(f"the real data is required and {folder} is not there")
+        pytest.skip(f"no real data: {folder} is not there (set HTS_DATA)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small_spec() -> SynthSpec:
+    """Nine wells of two small fields: a negative and a positive column, doses between, one field missing."""
+    return SynthSpec(
+        wells="B02-D06", fields=2, size_px=192, cells_per_field=60, seed=3, missing_field=True, blurred_field=False
+    )
+
+
+@pytest.fixture(scope="session")
+def small_truth(tmp_path_factory: pytest.TempPathFactory, small_spec: SynthSpec) -> Truth:
+    """The microscope folder of the small plate, with its truth."""
+    return hts.write_plate(tmp_path_factory.mktemp("synth") / "made", small_spec)
+
+
+@pytest.fixture(scope="session")
+def small_plate(tmp_path_factory: pytest.TempPathFactory, small_truth: Truth) -> Plate:
+    """The small plate as OME-Zarr. Shared: copy it before running on it."""
+    destination = tmp_path_factory.mktemp("plate") / "small.ome.zarr"
+    return hts.convert(small_truth.plate, destination, layout=small_truth.layout)

@@ -1,0 +1,150 @@
+"""The object table of a field: columns, identities, and inputs that do not fit."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from pydantic import ValidationError
+
+from hts.errors import StageError, UsageError
+from hts.stages.measure import MeasureParams, feature_catalogue, features, measure_field
+
+NUCLEI = np.array([[1, 1, 0, 0, 4, 4], [1, 1, 0, 0, 4, 4], [0, 0, 2, 2, 0, 0]], dtype=np.int32)
+CELLS = np.array([[1, 1, 1, 4, 4, 4], [1, 1, 2, 4, 4, 4], [2, 2, 2, 2, 2, 0]], dtype=np.int32)
+LABELS = {"nuclei": NUCLEI, "cells": CELLS, "cytoplasm": np.where(CELLS == NUCLEI, 0, CELLS) * (CELLS != 4)}
+IMAGES = {"dna": np.arange(18, dtype=np.uint16).reshape(3, 6), "reporter": np.full((3, 6), 7, dtype=np.uint8)}
+
+
+@pytest.fixture(scope="module")
+def table():
+    return measure_field(LABELS, IMAGES)
+
+
+def test_one_row_for_each_primary_object(table):
+    assert table["Metadata_ObjectNumber"].tolist() == [1, 2, 4]
+    assert table["Metadata_Cells_Parent_Nuclei"].tolist() == [1, 2, 4]
+    assert table["Metadata_Cytoplasm_Parent_Nuclei"].tolist() == [1, 2, 0]
+    assert table["Metadata_Nuclei_Children_Cytoplasm_Count"].tolist() == [1, 1, 0]
+    assert table.index.tolist() == [0, 1, 2]
+
+
+def test_values_of_each_compartment(table):
+    assert table["Nuclei_AreaShape_Area"].tolist() == [4, 2, 4]
+    assert table["Cells_AreaShape_Area"].tolist() == [5, 6, 6]
+    assert table["Cytoplasm_AreaShape_Area"].tolist() == [1, 4, 0]
+    assert table["Nuclei_Intensity_IntegratedIntensity_DNA"].tolist() == [14, 29, 30]
+    assert table["Nuclei_Intensity_MeanIntensity_Reporter"].tolist() == [7, 7, 7]
+    assert table["Nuclei_Correlation_Correlation_DNA_Reporter"].isna().all()
+    empty = (
+        table.iloc[2]
+        .filter(like="Cytoplasm_")
+        .drop(
+            ["Cytoplasm_AreaShape_Area"]
+            + [name for name in table if name.startswith("Metadata_") and "Cytoplasm" in name]
+        )
+    )
+    assert empty.isna().all()
+    assert len(empty) == 27
+
+
+def test_columns_are_exactly_the_catalogue(table):
+    catalogue = feature_catalogue(LABELS, IMAGES)
+    assert list(table.columns) == [info.column for info in catalogue]
+    for info in catalogue:
+        expected = np.int64 if info.family == "identity" else np.float64
+        assert table[info.column].dtype == expected, info.column
+        assert info.unit, info.column
+        assert info.definition, info.column
+    by_name = {info.column: info for info in catalogue}
+    assert by_name["Cells_Intensity_StdIntensity_Reporter"].channel == "reporter"
+    assert by_name["Cells_Correlation_Correlation_DNA_Reporter"].channel == "dna,reporter"
+    assert by_name["Cells_AreaShape_Perimeter"].compartment == "cells"
+
+
+def test_params_choose_families_and_objects(table):
+    params = MeasureParams(features=("intensity",), objects=("cells",))
+    chosen = measure_field(LABELS, IMAGES, params)
+    assert list(chosen.columns) == [info.column for info in feature_catalogue(LABELS, IMAGES, params)]
+    assert not any(column.startswith(("Nuclei_", "Cytoplasm_")) or "AreaShape" in column for column in chosen)
+    pd.testing.assert_frame_equal(chosen, table[chosen.columns])
+
+
+def test_a_field_without_objects_or_channels_keeps_its_columns():
+    nothing = {name: np.zeros_like(labels) for name, labels in LABELS.items()}
+    empty = measure_field(nothing, IMAGES)
+    assert empty.shape == (0, len(feature_catalogue(LABELS, IMAGES)))
+    assert empty["Nuclei_AreaShape_Area"].dtype == np.float64
+    shape_only = measure_field(LABELS, {})
+    assert list(shape_only.columns) == [info.column for info in feature_catalogue(LABELS, ())]
+
+
+def test_measuring_twice_gives_the_same_bytes(table):
+    again = measure_field(LABELS, IMAGES)
+    assert again.to_numpy().tobytes() == table.to_numpy().tobytes()
+
+
+@pytest.mark.parametrize(
+    ("cells", "found"),
+    [
+        (np.where(CELLS == 4, 5, CELLS), "object 5 in cells and not in nuclei"),
+        (np.where(CELLS == 4, 3, CELLS), "object 3 in cells and not in nuclei"),
+    ],
+)
+def test_ids_that_the_primary_set_lacks_are_refused(cells, found):
+    with pytest.raises(StageError, match=found):
+        measure_field({"nuclei": NUCLEI, "cells": cells}, IMAGES)
+
+
+def test_images_of_another_size_are_refused():
+    with pytest.raises(StageError, match=r"shape \(3, 6\) for channel dna.*\n  found: shape \(3, 5\)"):
+        measure_field(LABELS, {"dna": IMAGES["dna"][:, :5]})
+
+
+def test_labels_of_another_size_are_refused():
+    with pytest.raises(StageError, match=r"images of shape \(C, 3, 5\)"):
+        measure_field({"nuclei": NUCLEI, "cells": CELLS[:, :5].copy()}, IMAGES)
+
+
+def test_unknown_objects_and_no_objects_are_refused():
+    with pytest.raises(UsageError, match="did you mean 'cells'"):
+        measure_field(LABELS, IMAGES, MeasureParams(objects=("cell",)))
+    with pytest.raises(UsageError, match="at least one object set"):
+        measure_field({}, IMAGES)
+
+
+def test_roles_with_one_token_are_refused():
+    with pytest.raises(UsageError, match="Nuclei_Intensity_MeanIntensity_DNA and others more than once"):
+        feature_catalogue(["nuclei"], ["dna", "DNA"])
+
+
+def test_unknown_parameters_are_refused():
+    with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
+        MeasureParams(feature=("shape",))
+
+
+def test_a_family_that_breaks_its_word_is_refused(monkeypatch):
+    class Liar:
+        name, version, needs_pairs = "liar", 1, False
+
+        def catalogue(self, channels):
+            return (features.FeatureInfo("Liar_Declared", "liar", "1", None, "Never computed"),)
+
+        def compute(self, m, channels):
+            return {"Liar_Computed": m.area.astype(np.float64)}
+
+    for module in ("field", "catalogue"):
+        monkeypatch.setattr(f"hts.stages.measure.{module}.families", lambda names: (Liar(),))
+    with pytest.raises(
+        StageError, match=r"liar computes the features that it declares\n.*Liar_Computed, Liar_Declared"
+    ):
+        measure_field(LABELS, IMAGES)
+
+
+def test_importing_the_stage_loads_neither_numba_nor_pandas():
+    code = "import sys, hts.stages.measure; print([name for name in ('numba', 'pandas') if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
