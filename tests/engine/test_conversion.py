@@ -1,0 +1,223 @@
+"""Conversion: pixels kept, faults cost one plane and are listed, a killed conversion continues to the same bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import tifffile
+
+import hts
+from hts.errors import NotFoundError, SourceError, StoreError, UsageError
+from hts.store import Plate
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+    from hts.recipe import Recipe
+    from hts.synth import Truth
+
+
+@pytest.fixture
+def source(small_truth: Truth, tmp_path: Path) -> Path:
+    """A copy of the microscope folder to break."""
+    shutil.copytree(small_truth.plate, tmp_path / "source")
+    return tmp_path / "source"
+
+
+def image(source: Path, well: str, site: int, wave: int) -> Path:
+    return next(source.rglob(f"*_{well}_s{site}_w{wave}.TIF"))
+
+
+def content(folder: Path) -> dict[str, str]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != ".lock")
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def test_every_plane_reads_back_equal_to_its_file(small_plate: Plate, small_truth: Truth) -> None:
+    compared = 0
+    for well in small_plate.wells:
+        for field in small_plate[well].fields:
+            for wave, channel in enumerate(small_plate.channels, start=1):
+                name = f"*_{well.name}_s{field.key.field}_w{wave}.TIF"
+                files = list(small_truth.plate.rglob(name))
+                if files:
+                    np.testing.assert_array_equal(field.read_plane(channel), tifffile.imread(files[0]))
+                    compared += 1
+    assert compared == 15 * 2 * 2 - 2
+
+
+def test_a_missing_field_is_zero_and_listed(small_plate: Plate, small_truth: Truth) -> None:
+    key = small_truth.missing[0]
+    broken = small_plate.completeness().query("Status != 'found'")
+    assert set(zip(broken["Well"], broken["Field"], strict=True)) == {(key.well.name, key.field)}
+    assert set(broken["Channel"]) == set(small_plate.channels)
+    assert not small_plate[key.well].field(key.field).read_plane("DNA").any()
+
+
+def test_pixel_size_positions_layout_and_vendor_files_are_kept(small_plate: Plate, small_truth: Truth) -> None:
+    assert small_plate.pixel_size is not None
+    assert small_plate.pixel_size.x_um == pytest.approx(0.65)
+    assert small_plate["B02"].fields[0].position_um is not None
+    assert list((small_plate.path / ".hts" / "vendor").rglob("*.HTD"))
+    assert {"Well", "Dose_uM", "Control", "Compound"} <= set(small_plate.layout_table().columns)
+
+
+def test_converting_again_changes_nothing(small_truth: Truth, tmp_path: Path) -> None:
+    plate = tmp_path / "p.ome.zarr"
+    hts.convert(small_truth.plate, plate)
+    stamps = {path: path.stat().st_mtime_ns for path in plate.rglob("c/**/*") if path.is_file()}
+    hts.convert(small_truth.plate, plate)
+    assert stamps
+    assert {path: path.stat().st_mtime_ns for path in plate.rglob("c/**/*") if path.is_file()} == stamps
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-5000])
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def other_size(path: Path) -> None:
+    tifffile.imwrite(path, np.zeros((96, 96), np.uint16))
+
+
+def other_dtype(path: Path) -> None:
+    tifffile.imwrite(path, np.zeros((192, 192), np.float32))
+
+
+def not_an_image(path: Path) -> None:
+    path.write_bytes(b"this is no image" * 100)
+
+
+def remove(path: Path) -> None:
+    path.unlink()
+
+
+def twice(path: Path) -> None:
+    shutil.copy(path, path.with_name(path.name.replace(".TIF", ".tiff")))
+
+
+FAULTS = [
+    (truncate, "unreadable", "truncated|cut|incomplete|shorter|end"),
+    (empty, "unreadable", "empty"),
+    (other_size, "unreadable", "96 × 96"),
+    (other_dtype, "unreadable", "float32"),
+    (not_an_image, "unreadable", "TIFF"),
+    (remove, "missing", "no file"),
+    (twice, "duplicate", "TIF"),
+]
+
+
+@pytest.mark.parametrize(("fault", "status", "reason"), FAULTS, ids=[fault.__name__ for fault, _, _ in FAULTS])
+def test_a_fault_costs_one_plane_and_is_listed_everywhere(
+    fault, status: str, reason: str, source: Path, tmp_path: Path, client: Client, recipe: Recipe
+) -> None:
+    """The plane in the completeness table, the field in status and report; the well and the plate finish without it."""
+    fault(image(source, "C03", 2, 1))
+    plate = hts.convert(source, tmp_path / "p.ome.zarr")
+    broken = plate.completeness().query("Status != 'found' and Well == 'C03'")
+    assert list(broken["Status"]) == [status]
+    assert list(broken["Channel"]) == ["DNA"]
+    assert broken["Reason"].str.contains(reason).all(), broken["Reason"].tolist()
+    simple = type(recipe).from_dict({**recipe.to_dict(), "profile": {"readout": "Count_Nuclei"}})
+    result = hts.submit(plate, simple, client, wells=frozenset({plate["C03"].id, plate["B02"].id})).result(60)
+    assert result.wells["done"] == 2
+    used = result.profiles.set_index("Metadata_Well")["Metadata_FieldsUsed"]
+    assert used.to_dict() == {"B02": 2, "C03": 1}
+    drops = hts.status(plate).dropped_fields
+    assert [(drop["well"], drop["field"]) for drop in drops] == [("C03", 2)]
+    page = hts.write_report(plate.path).read_text()
+    assert f"DNA {status}" in page
+
+
+def test_a_well_without_a_usable_field_fails_with_its_reason(
+    source: Path, tmp_path: Path, client: Client, recipe: Recipe
+) -> None:
+    for site in (1, 2):
+        empty(image(source, "C03", site, 1))
+    plate = hts.convert(source, tmp_path / "p.ome.zarr")
+    simple = type(recipe).from_dict({**recipe.to_dict(), "profile": {"readout": "Count_Nuclei"}})
+    wells = frozenset({plate["C03"].id, plate["B02"].id})
+    result = hts.submit(plate, simple, client, wells=wells).result(60)
+    assert result.wells == {"expected": 2, "done": 1, "failed": 1, "skipped": 0}
+    assert "no usable field" in result.failures["C03"]
+    assert "empty" in result.failures["C03"]
+
+
+def test_a_mended_file_converts_and_computes_only_its_well_again(
+    source: Path, tmp_path: Path, client: Client, recipe: Recipe
+) -> None:
+    broken = image(source, "C03", 2, 1)
+    whole = broken.read_bytes()
+    truncate(broken)
+    plate = hts.convert(source, tmp_path / "p.ome.zarr")
+    simple = type(recipe).from_dict({**recipe.to_dict(), "profile": {"readout": "Count_Nuclei"}})
+    wells = frozenset({plate["C03"].id, plate["B02"].id})
+    hts.submit(plate, simple, client, wells=wells).result(60)
+    broken.write_bytes(whole)
+    mended = hts.convert(source, tmp_path / "p.ome.zarr")
+    run = hts.submit(mended, simple, client, wells=wells)
+    result = run.result(60)
+    assert [task.well.name for task in run.plan.tasks] == ["C03"]
+    assert result.profiles.set_index("Metadata_Well")["Metadata_FieldsUsed"].to_dict() == {"B02": 2, "C03": 2}
+
+
+def test_a_layout_well_that_is_not_on_the_plate_is_noted(small_truth: Truth, tmp_path: Path) -> None:
+    layout = tmp_path / "layout.csv"
+    layout.write_text(small_truth.layout.read_text() + "H12,1,0,Nothing\n")
+    plate = hts.convert(small_truth.plate, tmp_path / "p.ome.zarr", layout=layout)
+    notes = hts.status(plate).notes
+    assert any("layout.csv describes wells that are not on the plate: H12" in note for note in notes)
+    assert "H12" not in set(plate.layout_table()["Well"])
+
+
+def test_unknown_folders_and_places_end_in_one_clear_message(tmp_path: Path, small_truth: Truth) -> None:
+    with pytest.raises(NotFoundError, match="nowhere"):
+        hts.convert(tmp_path / "nowhere", tmp_path / "p.ome.zarr")
+    (tmp_path / "odd").mkdir()
+    for i in range(4):
+        tifffile.imwrite(tmp_path / "odd" / f"picture {i}.tif", np.zeros((8, 8), np.uint8))
+    with pytest.raises(SourceError, match=r"(?s)(picture \d\.tif.*){3}--pattern"):
+        hts.convert(tmp_path / "odd", tmp_path / "p.ome.zarr")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match=r"is a file, not a folder|in the way"):
+        hts.convert(small_truth.plate, tmp_path / "file" / "p.ome.zarr")
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "thesis.txt").write_text("precious")
+    with pytest.raises(UsageError, match="other files"):
+        hts.convert(small_truth.plate, tmp_path / "taken")
+    assert (tmp_path / "taken" / "thesis.txt").read_text() == "precious"
+
+
+def test_a_killed_conversion_continues_to_the_same_bytes(
+    small_truth: Truth, small_plate: Plate, tmp_path: Path
+) -> None:
+    destination = tmp_path / "small.ome.zarr"
+    command = [sys.executable, "-m", "hts.cli", "convert", str(small_truth.plate), str(destination)]
+    command += ["--layout", str(small_truth.layout)]
+    for goal in (1, 6):
+        process = subprocess.Popen(
+            command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        deadline = time.monotonic() + 60
+        while len(list(destination.glob(".hts/markers/convert-*/*.json"))) < goal and time.monotonic() < deadline:
+            if process.poll() is not None:
+                break
+            time.sleep(0.002)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    assert not (destination / ".hts" / "completeness.parquet").exists()
+    subprocess.run(command, check=False, capture_output=True)
+    assert content(destination) == content(small_plate.path)
