@@ -1,17 +1,30 @@
-"""Fixtures of all tests: where the real data is, and a small synthetic plate made once."""
+"""Fixtures of all tests: where the real data is, a small synthetic plate, a cluster of real worker processes."""
 
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 import hts
+from hts.recipe import Recipe
 from hts.store import Plate
 from hts.synth import SynthSpec, Truth
 
+if TYPE_CHECKING:
+    from distributed import Client
+
 REPOSITORY = Path(__file__).resolve().parent.parent
+SETTINGS = (
+    "channels.dna=DNA",
+    "channels.reporter=Reporter",
+    "profile.controls.negative=Control == -1",
+    "profile.controls.positive=Control == 1",
+)
 
 
 @pytest.fixture(scope="session")
@@ -44,3 +57,30 @@ def small_plate(tmp_path_factory: pytest.TempPathFactory, small_truth: Truth) ->
     """The small plate as OME-Zarr. Shared: copy it before running on it."""
     destination = tmp_path_factory.mktemp("plate") / "small.ome.zarr"
     return hts.convert(small_truth.plate, destination, layout=small_truth.layout)
+
+
+@pytest.fixture(scope="session")
+def client() -> Iterator[Client]:
+    with hts.connect("local", 2) as connected:
+        yield connected
+
+
+@pytest.fixture(scope="session")
+def recipe() -> Recipe:
+    return Recipe.load("translocation", SETTINGS)
+
+
+@pytest.fixture
+def plate(small_plate: Plate, tmp_path: Path) -> Plate:
+    """A copy of the small plate to run on."""
+    shutil.copytree(small_plate.path, tmp_path / "small.ome.zarr")
+    return Plate.open(tmp_path / "small.ome.zarr")
+
+
+@pytest.fixture(scope="session")
+def finished(small_plate: Plate, recipe: Recipe, client: Client, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A plate with a finished run beside it. Shared: copy its folder before changing anything."""
+    folder = tmp_path_factory.mktemp("finished")
+    shutil.copytree(small_plate.path, folder / "small.ome.zarr")
+    hts.submit(folder / "small.ome.zarr", recipe, client).result(120)
+    return folder

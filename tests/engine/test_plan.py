@@ -16,7 +16,7 @@ from hts.engine.stages import WELL_STAGES
 from hts.errors import NotFoundError, UsageError
 from hts.model import WellId, parse_wells
 from hts.synth import SynthSpec
-from tests.engine.conftest import SETTINGS
+from tests.conftest import SETTINGS
 
 COSTS = Costs(working_bytes=1000, n_channels=2, n_objects=3)
 

@@ -21,7 +21,7 @@ from hts.errors import NotFoundError, RecipeError, StageError, UsageError
 from hts.model import WellId, parse_wells
 from hts.recipe import Recipe
 from hts.store import Markers, Plate, read_table
-from tests.engine.conftest import SETTINGS
+from tests.conftest import SETTINGS
 
 if TYPE_CHECKING:
     from distributed import Client
