@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ def finish(
         reasons = [f"{well}: {reason}" for well, reason in failures.items()]
         raise StageError("at least one well has a result", found="\n    ".join(["none", *reasons[:5]]))
     folder = _profiles(prepared, rows)
-    _point_labels(prepared)
+    _point_labels(prepared, rows)
     fields = sum(len(prepared.plate[well].fields) for well in prepared.selected | set(rows))
     quality = {**read_json(folder / "quality.json"), "fields_expected": fields}
     expected = prepared.plan.expected
@@ -104,14 +105,10 @@ def _write_profile(folder: Path, profile: PlateProfile, prepared: Prepared) -> N
     write_json(folder / "quality.json", quality)
 
 
-def _point_labels(prepared: Prepared) -> None:
-    """After a run with other segmentation settings, list the labels of this one again (they are all on disk)."""
-    path = prepared.results / MANIFEST
-    shown = read_json(path).get("labels") if path.exists() else None
-    if shown in (None, prepared.prints.segment):
-        return
+def _point_labels(prepared: Prepared, wells: Iterable[WellId]) -> None:
+    """List the labels of this recipe in every finished well: an earlier run may have shown others since."""
     names = [prepared.prints.label_name(name) for name in prepared.recipe.objects]
-    for well in prepared.plan.done:
+    for well in wells:
         for field in prepared.plate[well].fields:
             present = [name for name in names if (field.path / "labels" / name / "zarr.json").exists()]
             if present:
@@ -128,7 +125,6 @@ def _write_summary(prepared: Prepared, result: RunResult, provenance: dict[str, 
         "wells": result.wells,
         "failures": {**others, **result.failures},
         "quality": result.quality,
-        "labels": prepared.prints.segment,
         "label_names": {name: prepared.prints.label_name(name) for name in prepared.recipe.objects},
         "channels": prepared.recipe.channels,
         "acquire": prepared.recipe.acquire.model_dump(mode="json"),

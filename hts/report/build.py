@@ -105,12 +105,9 @@ def _notes(state: Status, manifest: Mapping[str, Any]) -> Iterable[str]:
 
 def _overlays(plate: Plate, manifest: Mapping[str, Any], profiles: pd.DataFrame) -> Iterable[Overlay]:
     """Fields of random and of extreme wells with the outlines of their objects."""
-    names = manifest["label_names"]
     readout = str(manifest["quality"]["readout"])
     for well, reason in _choose(profiles, readout, int(manifest["overlays"]), plate.name):
         for field in plate[well].fields:
-            if not all(name in field.label_names() for name in names.values()):
-                continue
             try:
                 yield _overlay(field, manifest, reason, plate.channel_colors)
             except HtsError:

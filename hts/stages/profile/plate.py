@@ -142,7 +142,8 @@ def judge(profiles: pd.DataFrame, params: ProfileParams, features: list[str]) ->
     """Z′ and SSMD of the readout and of the chosen features between the controls."""
     negative = profiles[profiles[CONTROL] == "negative"]
     positive = profiles[profiles[CONTROL] == "positive"]
-    chosen = [params.readout, *(name for name in features if name.startswith("Count_"))]
+    count = next(name for name in features if name.startswith("Count_"))
+    chosen = [params.readout, count]
     for pattern in params.features:
         matches = fnmatch.filter(features, pattern)
         if not matches:
