@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import statistics
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,10 +13,12 @@ from hts.engine.conversion import CONVERT_STAGE
 from hts.engine.stages import Fingerprints
 from hts.model import WellId
 from hts.recipe import Recipe, fingerprint
-from hts.store import Markers, Plate
+from hts.store import Markers, Plate, read_json
 
 FOREIGN = "unversioned"
 """Input fingerprint of a well of a plate that `hts convert` did not write."""
+
+PACE_SAMPLE = 100
 
 
 @dataclass(frozen=True)
@@ -37,13 +41,14 @@ class WellFacts:
 
 @dataclass(frozen=True)
 class PlateFacts:
-    """A plate as the planner sees it."""
+    """A plate as the planner sees it; the pace is that of earlier runs into the same folder, if there were any."""
 
     name: str
     wells: tuple[WellFacts, ...]
     shape: tuple[int, int]
     n_z: int
     itemsize_bytes: int
+    seconds_per_field: float | None = None
 
 
 def gather(plate: Plate, results: Path, recipe: Recipe, prints: Fingerprints) -> PlateFacts:
@@ -57,7 +62,22 @@ def gather(plate: Plate, results: Path, recipe: Recipe, prints: Fingerprints) ->
         committed = frozenset(stage for stage in prints.stages if is_committed(results, prints, stage, well, reads))
         wells.append(WellFacts(well, fields, reads, committed))
     sizes = plate.shape
-    return PlateFacts(plate.name, tuple(wells), (sizes["y"], sizes["x"]), sizes.get("z", 1), plate.itemsize_bytes)
+    return PlateFacts(
+        name=plate.name,
+        wells=tuple(wells),
+        shape=(sizes["y"], sizes["x"]),
+        n_z=sizes.get("z", 1),
+        itemsize_bytes=plate.itemsize_bytes,
+        seconds_per_field=_pace(results),
+    )
+
+
+def _pace(results: Path) -> float | None:
+    """Median seconds that a worker took for a field, from a sample of the markers of earlier runs."""
+    sample = itertools.islice(results.glob("markers/measure-*/*.json"), PACE_SAMPLE)
+    paces = [read_json(path).get("seconds_per_field") for path in sample]
+    known = [pace for pace in paces if pace]
+    return statistics.median(known) if known else None
 
 
 def well_input(plate: Plate, well: WellId) -> str:

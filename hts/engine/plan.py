@@ -39,7 +39,9 @@ class Plan:
     hopeless: tuple[tuple[WellId, str], ...]
     read_bytes: int
     label_bytes: int
+    files: int
     worker_bytes: int
+    seconds: float | None
 
     @property
     def expected(self) -> int:
@@ -63,6 +65,8 @@ class Plan:
             ],
             "read_bytes": self.read_bytes,
             "label_bytes": self.label_bytes,
+            "files": self.files,
+            "seconds_on_one_worker": self.seconds,
             "worker_bytes": self.worker_bytes,
         }
 
@@ -79,18 +83,23 @@ class Plan:
             text.append(f"  without {drop['well']} field {drop['field']}: {drop['reason']}")
         text.append(
             f"reads {self.read_bytes / 1e6:.0f} MB of pixels in {found['fields']} fields, writes up to "
-            f"{self.label_bytes / 1e6:.0f} MB of labels before compression"
+            f"{self.label_bytes / 1e6:.0f} MB of labels before compression, {self.files} files"
         )
+        if self.tasks:
+            unknown = "not known before the first run; try a few wells with --wells"
+            pace = f"about {self.seconds:.0f} s on one worker" if self.seconds is not None else unknown
+            text.append(f"time: {pace}")
         return [*text, f"a task needs up to {self.worker_bytes / 1e6:.0f} MB of memory"]
 
 
 @dataclass(frozen=True)
 class Costs:
-    """What the recipe needs for one field beyond its planes: bytes of working memory, channels, object sets."""
+    """What the recipe needs for a field beyond its planes: bytes of working memory, channels, object sets, levels."""
 
     working_bytes: int
     n_channels: int
     n_objects: int
+    n_levels: int
 
 
 def make_plan(facts: PlateFacts, costs: Costs, wells: frozenset[WellId] | None = None, overwrite: bool = False) -> Plan:
@@ -131,7 +140,9 @@ def make_plan(facts: PlateFacts, costs: Costs, wells: frozenset[WellId] | None =
         hopeless=tuple(hopeless),
         read_bytes=fields * plane * costs.n_channels * facts.n_z * facts.itemsize_bytes,
         label_bytes=segmented * plane * costs.n_objects * LABEL_BYTES,
+        files=_files(facts, costs, segmented, len(tasks)),
         worker_bytes=_worker_bytes(facts, costs),
+        seconds=None if facts.seconds_per_field is None else round(facts.seconds_per_field * fields, 1),
     )
 
 
@@ -148,6 +159,13 @@ def _select(facts: PlateFacts, wells: frozenset[WellId] | None) -> tuple[WellFac
 def _with_followers(needed: tuple[str, ...]) -> tuple[str, ...]:
     """A stage that is computed again makes all later ones stale."""
     return WELL_STAGES[WELL_STAGES.index(needed[0]) :]
+
+
+def _files(facts: PlateFacts, costs: Costs, segmented_fields: int, tasks: int) -> int:
+    """Files a run makes: a document and a shard for each level of each label image, a group each and their list;
+    two tables a well and a marker for each stage."""
+    per_image = 2 * costs.n_levels + 1
+    return segmented_fields * (costs.n_objects * per_image + 1) + tasks * (2 + len(WELL_STAGES))
 
 
 def _worker_bytes(facts: PlateFacts, costs: Costs) -> int:

@@ -66,14 +66,14 @@ def prepare(
     prints = fingerprints(loaded)
     results = results_folder(opened.path, out)
     facts = gather(opened, results, loaded, prints)
-    plan = make_plan(facts, _costs(loaded, facts.shape), wells, overwrite)
+    plan = make_plan(facts, _costs(loaded, facts.shape, opened.levels), wells, overwrite)
     text = json.dumps(loaded.to_dict())
     chosen = wells if wells is not None else frozenset(opened.wells)
     reads = {well.well: well.reads for well in facts.wells}
     return Prepared(opened, loaded, text, prints, results, plan, chosen, reads, uuid.uuid4().hex[:8])
 
 
-def _costs(recipe: Recipe, shape: tuple[int, int]) -> Costs:
+def _costs(recipe: Recipe, shape: tuple[int, int], levels: int) -> Costs:
     steps = segmenter_steps(recipe).values()
     working = max(segmenter.working_bytes(params, shape) for segmenter, params in steps)
-    return Costs(working, len(recipe.channels), len(recipe.segment))
+    return Costs(working, len(recipe.channels), len(recipe.segment), levels)

@@ -6,6 +6,7 @@ any size costs the scheduler the same; when the last well is committed it makes 
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import itertools
 import threading
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING
 from hts.engine.attempts import Attempts
 from hts.engine.clusters import worker_memory_bytes
 from hts.engine.finish import finish
+from hts.engine.journal import LOG, journal
 from hts.engine.plan import Plan, WellTask, check_memory
 from hts.engine.prepare import Prepared, prepare
 from hts.engine.provenance import provenance
@@ -134,17 +136,21 @@ class Run:
         return self._state.result
 
     def _work(self) -> None:
-        try:
-            with self._guards:
+        with self._guards:
+            try:
                 self._manifest("running", started=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"))
                 self._compute()
                 if self._stop.is_set():
                     self._manifest("stopped")
                     return
                 self._state.result = self._finish()
-        except BaseException as error:
-            # Whatever ends the thread must reach the caller of result().
-            self._state.error = error
+                LOG.info("%s", self._state.result.wells)
+            except BaseException as error:
+                # Whatever ends the thread must reach the caller of result().
+                LOG.error("the run ended: %s", error)
+                self._state.error = error
+                with contextlib.suppress(StoreError):
+                    self._manifest("failed")
 
     def _compute(self) -> None:
         plan, state = self._prepared.plan, self._state
@@ -180,8 +186,10 @@ class Run:
             state.cells += done.cells
             if done.failed:
                 state.failures[done.well] = done.failed
+                LOG.error("%s failed: %s", done.well, " ".join(done.failed.split()))
             else:
                 state.computed += 1
+                LOG.info("%s done: %d cells, %.2f s", done.well, done.cells, done.seconds)
 
     def _finish(self) -> RunResult:
         state = self._state
@@ -261,6 +269,8 @@ def submit(
         guards.enter_context(exclusive(prepared.results, "run"))
         # The plate holds the labels: one writer there too, whatever the results folder.
         guards.enter_context(exclusive(prepared.plate.path / ".hts", "run"))
+        guards.enter_context(journal(prepared.results))
+        LOG.info("recipe %s on %s: %s", prepared.recipe.name, prepared.plate.path, prepared.plan.lines()[0])
         Attempts(prepared.results).reset()
         if overwrite:
             _discard(prepared)

@@ -102,6 +102,11 @@ class Plate:
         return dict(self._first_image.sizes)
 
     @property
+    def levels(self) -> int:
+        """Number of pyramid levels."""
+        return self._first_image.levels
+
+    @property
     def itemsize_bytes(self) -> int:
         return int(self._first_image.array(0).dtype.itemsize)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 import tracemalloc
@@ -18,7 +19,7 @@ from hts.model import WellId, parse_wells
 from hts.synth import SynthSpec
 from tests.conftest import SETTINGS
 
-COSTS = Costs(working_bytes=1000, n_channels=2, n_objects=3)
+COSTS = Costs(working_bytes=1000, n_channels=2, n_objects=3, n_levels=2)
 
 
 def facts(**wells: tuple[tuple[FieldFacts, ...], set[str]]) -> PlateFacts:
@@ -66,6 +67,15 @@ def test_bytes_are_counted_for_what_will_be_computed_only() -> None:
     assert plan.label_bytes == 2 * 100 * 200 * 3 * 4
 
 
+def test_time_is_told_only_from_a_known_pace() -> None:
+    known = facts(A01=(GOOD, set()), A02=(GOOD, set(WELL_STAGES)))
+    assert make_plan(known, COSTS).seconds is None
+    assert "not known before the first run" in "\n".join(make_plan(known, COSTS).lines())
+    plan = make_plan(dataclasses.replace(known, seconds_per_field=1.5), COSTS)
+    assert plan.seconds == 3.0
+    assert "about 3 s on one worker" in "\n".join(plan.lines())
+
+
 def test_selected_wells_must_be_on_the_plate() -> None:
     known = facts(A01=(GOOD, set()), A02=(GOOD, set()))
     assert [task.well.name for task in make_plan(known, COSTS, parse_wells("A02")).tasks] == ["A02"]
@@ -74,7 +84,7 @@ def test_selected_wells_must_be_on_the_plate() -> None:
 
 
 def test_a_task_larger_than_a_worker_is_refused_with_both_numbers() -> None:
-    plan = make_plan(facts(A01=(GOOD, set())), Costs(8_000_000_000, 2, 3))
+    plan = make_plan(facts(A01=(GOOD, set())), Costs(8_000_000_000, 2, 3, 2))
     with pytest.raises(UsageError, match=r"8\.00 GB(.|\n)*4\.00 GB(.|\n)*--workers"):
         check_memory(plan, 4_000_000_000)
     check_memory(plan, 9_000_000_000)

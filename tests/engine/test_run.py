@@ -64,6 +64,29 @@ def test_a_run_measures_every_cell_of_every_usable_field(finished: Path, small_t
     assert state.wells["Cells"].sum() == pytest.approx(expected, rel=0.05)
 
 
+def test_the_plan_counts_the_files_that_a_run_makes(small_plate: Plate, finished: Path, recipe: Recipe) -> None:
+    from hts.engine import prepare
+
+    def files(folder: Path, *patterns: str) -> int:
+        return sum(1 for pattern in patterns for path in folder.glob(pattern) if path.is_file())
+
+    planned = prepare(small_plate, recipe, out=finished / "elsewhere").plan.files
+    labels = files(finished / "small.ome.zarr", "*/*/*/labels/**/*")
+    tables = files(
+        finished / "small.hts",
+        "cells/*/*",
+        "wells/*/*",
+        *(f"markers/{s}-*/*" for s in prepare(small_plate, recipe).prints.stages),
+    )
+    assert labels + tables == planned
+
+
+def test_the_log_tells_how_every_well_ended(finished: Path) -> None:
+    log = (finished / "small.hts" / "hts.log").read_text()
+    assert log.count(" done: ") == 15
+    assert "recipe translocation on" in log
+
+
 def test_profiles_have_one_row_a_well_with_counts_statistics_and_layout(finished: Path) -> None:
     manifest = json.loads((finished / "small.hts" / "run.json").read_text())
     profiles = read_table(finished / "small.hts" / manifest["current"]["profiles"] / "profiles.parquet")
