@@ -72,14 +72,17 @@ class WellId(NamedTuple):
 
     @property
     def row_name(self) -> str:
+        """``A`` for row 0."""
         return row_name(self.row)
 
     @property
     def column_name(self) -> str:
+        """``01`` for column 0."""
         return f"{self.column + 1:02d}"
 
     @property
     def name(self) -> str:
+        """``B03``: what people write on plates."""
         return f"{self.row_name}{self.column_name}"
 
     def __str__(self) -> str:
@@ -90,7 +93,8 @@ def parse_wells(text: str) -> frozenset[WellId]:
     """Wells from ``"A01,B02-B05"``; a range is the rectangle between its two corners."""
     wells: set[WellId] = set()
     for part in filter(None, (piece.strip() for piece in text.split(","))):
-        first, _, last = part.partition("-")
+        # B-03 is one well written with a hyphen, B02-B05 is a range.
+        first, _, last = (part, "", "") if _WELL_NAME.fullmatch(part) else part.partition("-")
         start, end = WellId.parse(first), WellId.parse(last or first)
         rows = range(min(start.row, end.row), max(start.row, end.row) + 1)
         columns = range(min(start.column, end.column), max(start.column, end.column) + 1)

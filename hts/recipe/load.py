@@ -35,7 +35,7 @@ def read_recipe(source: str | Path) -> tuple[str, dict[str, Any]]:
     elif str(source) in builtin_names():
         text, name = (files("hts.recipe") / "builtin" / f"{source}.yaml").read_text("utf-8"), str(source)
     else:
-        nearest = difflib.get_close_matches(str(source), builtin_names(), 1)
+        nearest = difflib.get_close_matches(str(source), builtin_names(), 1, cutoff=0.5)
         raise NotFoundError(
             f"a YAML file or one of the built-in recipes {', '.join(builtin_names())}",
             found=repr(str(source)),
@@ -43,7 +43,7 @@ def read_recipe(source: str | Path) -> tuple[str, dict[str, Any]]:
         )
     try:
         data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise RecipeError(f"{name} is YAML", found=str(error)) from None
     if not isinstance(data, dict):
         raise RecipeError(f"{name} holds sections", found=type(data).__name__)
@@ -60,17 +60,28 @@ def _read_text(path: Path) -> str:
 
 
 def parse_overrides(settings: Iterable[str]) -> dict[str, Any]:
-    """``["channels.dna=Channel2"]`` as ``{"channels.dna": "Channel2"}``; values are YAML."""
+    """``["channels.dna=Channel2"]`` as ``{"channels.dna": "Channel2"}``.
+
+    Values are YAML, except that those of ``channels`` are names as they stand: a channel ``01`` is no number.
+    """
     overrides = {}
     for setting in settings:
         key, found, value = setting.partition("=")
         if not found or not key.strip():
             raise UsageError("--set section.key=value", found=repr(setting))
-        try:
-            overrides[key.strip()] = yaml.safe_load(value)
-        except yaml.YAMLError:
-            overrides[key.strip()] = value
+        overrides[key.strip()] = _value(key.strip(), value)
     return overrides
+
+
+def _value(key: str, text: str) -> Any:
+    try:
+        value = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError):
+        return text
+    is_quoted = text.strip()[:1] in {'"', "'"}
+    if key.startswith("channels.") and value is not None and not is_quoted:
+        return text.strip()
+    return value
 
 
 def apply_overrides(data: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from hts.errors import NotFoundError, RecipeError
 from hts.recipe.load import apply_overrides, parse_overrides, read_recipe
-from hts.recipe.plugins import load_plugin
+from hts.recipe.plugins import load_plugin, plugin_names
 from hts.recipe.validate import unknown_key, validate
 
 SECTIONS = ("name", "description", "acquire", "channels", "segment", "measure", "profile", "report")
@@ -26,6 +26,13 @@ class AcquireSection(BaseModel):
     pattern: str | None = Field(None, description="regular expression with named groups, or a preset's name")
     z: Literal["max", "mean"] | int = Field("max", description="projection over z, or the number of one plane from 0")
     t: int = Field(0, ge=0, description="time point to analyse, from 0")
+
+    @field_validator("z", mode="before")
+    @classmethod
+    def _valid_z(cls, z: Any) -> Any:
+        if z in ("max", "mean") or (isinstance(z, int) and not isinstance(z, bool) and z >= 0):
+            return z
+        raise ValueError("max, mean, or the number of one plane from 0")
 
 
 class ReportSection(BaseModel):
@@ -168,7 +175,10 @@ def _segment_section(data: Any, source: str) -> dict[str, Any]:
         if isinstance(settings, str):
             settings = {"method": "expression", "expression": settings}
         if not isinstance(settings, Mapping) or "method" not in settings:
-            raise RecipeError(f"{source}: segment.{name} has a key method", found=repr(settings))
+            methods = ", ".join(plugin_names("hts.segmenters"))
+            raise RecipeError(
+                f"{source}: segment.{name} has a key method", found=repr(settings), fix=f"methods are {methods}"
+            )
         try:
             model = load_plugin("hts.segmenters", str(settings["method"])).Params
         except NotFoundError as error:

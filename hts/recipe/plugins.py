@@ -27,7 +27,7 @@ def load_plugin(group: str, name: str) -> Any:
     Raises
     ------
     NotFoundError
-        with the nearest name when nobody registered it.
+        with the nearest name when nobody registered it; with the reason when its package cannot be imported.
     """
     points = _points(group)
     if name not in points:
@@ -35,5 +35,12 @@ def load_plugin(group: str, name: str) -> Any:
         hint = f"did you mean {nearest[0]}?" if nearest else "install the package that brings it"
         kind = group.removeprefix("hts.")
         raise NotFoundError(f"one of the {kind} {', '.join(sorted(points))}", found=repr(name), fix=hint)
-    loaded = points[name].load()
+    try:
+        loaded = points[name].load()
+    except (ImportError, AttributeError) as error:
+        raise NotFoundError(
+            f"{name!r} can be loaded from {points[name].value}",
+            found=f"{type(error).__name__}: {error}",
+            fix="install or repair the package that brings it",
+        ) from error
     return loaded() if isinstance(loaded, type) else loaded

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from zarr.codecs import BloscCodec
 from zarr.storage import MemoryStore
 
-from hts.errors import SourceError
+from hts.errors import SourceError, UsageError
 from hts.store.files import storage_errors, write_bytes
 
 CHUNK_PX = 1024
@@ -64,8 +64,19 @@ def create(path: Path, shape: tuple[int, ...], dtype: str, axes: tuple[str, ...]
 
 
 def write_plane(array: Any, index: tuple[int, ...], plane: NDArray[Any]) -> None:
-    """Write one whole plane, that is one shard."""
-    with storage_errors(Path(str(array.store_path.store.root)) / array.path):
+    """Write one whole plane, that is one shard.
+
+    Raises
+    ------
+    UsageError
+        when the plane has another size than the array's, or values it cannot hold: Zarr would cut or wrap them.
+    """
+    if plane.shape != array.shape[-2:] or not np.can_cast(plane.dtype, array.dtype, "safe"):
+        raise UsageError(
+            f"a plane (Y, X) of {array.shape[-2:]} {array.dtype} for {_folder(array)}",
+            found=f"{plane.shape} {plane.dtype}",
+        )
+    with storage_errors(_folder(array)):
         array[(*index, slice(None), slice(None))] = plane
 
 
@@ -79,18 +90,42 @@ def open_read(path: Path) -> Any:
     """
     try:
         return zarr.open_array(str(path), mode="r")
-    except (OSError, KeyError, ValueError, TypeError) as error:
+    except (OSError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise SourceError(f"{path} is a Zarr array", found=f"{type(error).__name__}: {error}") from error
 
 
 def read_part(array: Any, index: tuple[Any, ...]) -> NDArray[Any]:
-    """Read a part of an array; a damaged shard is a `SourceError` that names it."""
+    """Read a part of an array.
+
+    Raises
+    ------
+    SourceError
+        when a shard is damaged; the message names its file, or the array when the part has several.
+    """
+    file = _plane_file(array, index)
     try:
+        # Zarr takes an empty file, which a power failure can leave, for a plane of zeros.
+        if file is not None and file.is_file() and file.stat().st_size == 0:
+            raise ValueError("the file is empty")
         return np.asarray(array[index])
     except (OSError, ValueError, RuntimeError, TypeError) as error:
         raise SourceError(
-            f"{array.store_path} can be read",
+            f"{file or _folder(array)} can be read",
             found=f"{type(error).__name__}: {error}",
             cause="a shard is damaged",
-            fix="convert the plate again with --overwrite for its well",
+            fix="make it again: hts convert --overwrite for images, hts run --overwrite for labels",
         ) from error
+
+
+def _folder(array: Any) -> Path:
+    return Path(str(array.store_path.store.root), str(array.path))
+
+
+def _plane_file(array: Any, index: tuple[Any, ...]) -> Path | None:
+    """The one file that holds the plane at `index`; None when `index` is no plane or there are several files."""
+    grid = array.shards or array.chunks
+    leading = [place for place in index if isinstance(place, int)]
+    if len(leading) != array.ndim - 2 or any(n > size for n, size in zip(array.shape[-2:], grid[-2:], strict=True)):
+        return None
+    key = (*(place // size for place, size in zip(leading, grid, strict=False)), 0, 0)
+    return _folder(array) / str(array.metadata.encode_chunk_key(key))

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from hts.errors import StoreError, UsageError
+from hts.errors import HtsError, StoreError, UsageError
 
 _CAUSES = {
     errno.ENOSPC: ("the disk is full", "free some space and give the same command again: what is committed is kept"),
@@ -26,10 +26,13 @@ _CAUSES = {
 
 @contextlib.contextmanager
 def storage_errors(path: Path) -> Iterator[None]:
-    """Turn an `OSError` inside the block into a `StoreError` that names `path`, cause and remedy."""
+    """Turn an `OSError` inside the block into a `StoreError` that names `path`, cause and remedy.
+
+    Errors of ours pass as they are: some of them are `OSError` too, and say more.
+    """
     try:
         yield
-    except StoreError:
+    except HtsError:
         raise
     except OSError as error:
         cause, fix = _CAUSES.get(
@@ -118,17 +121,20 @@ def exclusive(folder: Path, purpose: str) -> Iterator[None]:
 
     ensure_writable(folder)
     path = folder / ".lock"
-    with storage_errors(path), open(path, "a+", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            file.seek(0)
-            raise UsageError(
-                f"{folder} is free to {purpose}",
-                found=f"another process works on it ({file.read().strip() or 'unknown'})",
-                fix="wait until it ends, or stop it, and give the command again",
-            ) from error
-        file.truncate(0)
-        file.write(f"process {os.getpid()}")
-        file.flush()
+    with contextlib.ExitStack() as held:
+        # Only taking the lock is about the lock: what goes wrong while it is held has its own name.
+        with storage_errors(path):
+            file = held.enter_context(open(path, "a+", encoding="utf-8"))
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                file.seek(0)
+                raise UsageError(
+                    f"{folder} is free to {purpose}",
+                    found=f"another process works on it ({file.read().strip() or 'unknown'})",
+                    fix="wait until it ends, or stop it, and give the command again",
+                ) from error
+            file.truncate(0)
+            file.write(f"process {os.getpid()}")
+            file.flush()
         yield

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hts.errors import StoreError
-from hts.store.files import read_json, write_json
+from hts.store.files import read_json, storage_errors, write_json
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class Markers:
 
     @property
     def folder(self) -> Path:
+        """Where the markers are; absent before the first commit."""
         return self.root / "markers" / f"{self.stage}-{self.fingerprint}"
 
     def commit(self, unit: str, content: dict[str, Any]) -> None:
@@ -49,4 +50,6 @@ class Markers:
 
     def discard(self, unit: str) -> None:
         """Forget that `unit` was done (`--overwrite`)."""
-        (self.folder / f"{unit}.json").unlink(missing_ok=True)
+        path = self.folder / f"{unit}.json"
+        with storage_errors(path):
+            path.unlink(missing_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hts.errors import NotFoundError, StoreError, UsageError
+from hts.errors import NotFoundError, SourceError, StoreError, UsageError
 from hts.model import FieldKey, PixelSize, PlateLayout, WellId
 from hts.store.arrays_v3 import open_read, read_part
 from hts.store.files import read_json
@@ -22,6 +23,20 @@ if TYPE_CHECKING:
     import xarray as xr
 
 _UNITS_UM = {"micrometer": 1.0, "nanometer": 1e-3, "millimeter": 1e3}
+
+
+def _attributes(group: Path, kind: str) -> dict[str, Any]:
+    """Attributes of a Zarr group that has metadata of `kind` (plate, well, multiscales) under ``ome``."""
+    document = read_json(group / "zarr.json")
+    try:
+        attributes: dict[str, Any] = document["attributes"]
+        present = attributes["ome"][kind]
+    except (KeyError, TypeError):
+        present = None
+    if not present:
+        noun = "image" if kind == "multiscales" else kind
+        raise StoreError(f"{group} is an OME-Zarr 0.5 {noun}", found=f"no ome.{kind} in {group / 'zarr.json'}")
+    return attributes
 
 
 @dataclass(frozen=True)
@@ -57,12 +72,17 @@ class Plate:
                 cause="it is a microscope folder, or its conversion has not begun",
                 fix=f"hts convert {root} <name>.ome.zarr",
             )
-        attributes = read_json(root / "zarr.json").get("attributes", {})
-        meta = attributes.get("ome", {}).get("plate")
-        if meta is None:
-            raise StoreError(f"{root} is an OME-Zarr plate", found="a Zarr group without plate metadata")
-        wells = tuple(sorted(WellId(entry["rowIndex"], entry["columnIndex"]) for entry in meta["wells"]))
-        layout = PlateLayout(len(meta["rows"]), len(meta["columns"]))
+        attributes = _attributes(root, "plate")
+        meta = attributes["ome"]["plate"]
+        try:
+            wells = tuple(sorted(WellId(entry["rowIndex"], entry["columnIndex"]) for entry in meta["wells"]))
+            layout = PlateLayout(len(meta["rows"]), len(meta["columns"]))
+        except (KeyError, TypeError) as error:
+            raise StoreError(
+                f"{root / 'zarr.json'} lists rows, columns and wells",
+                found=f"{type(error).__name__}: {error}",
+                cause="the file is damaged",
+            ) from error
         return cls(root, meta.get("name", root.name), layout, wells, attributes.get("hts", {}))
 
     def __getitem__(self, name: str | WellId) -> Well:
@@ -76,7 +96,8 @@ class Plate:
     def _first_image(self) -> Field:
         for well in self.wells:
             for field in self[well].fields:
-                if (field.path / "zarr.json").exists():
+                with contextlib.suppress(SourceError):
+                    _ = field.attributes
                     return field
         raise StoreError(f"{self.path} has at least one image", found="none", fix="convert the plate again")
 
@@ -108,6 +129,7 @@ class Plate:
 
     @property
     def itemsize_bytes(self) -> int:
+        """Bytes of one pixel of one channel."""
         return int(self._first_image.array(0).dtype.itemsize)
 
     def layout_table(self) -> pd.DataFrame:
@@ -140,9 +162,16 @@ class Well:
     @functools.cached_property
     def fields(self) -> tuple[Field, ...]:
         """The fields in the order of the microscope's numbers."""
-        document = read_json(self.plate.path / self.id.row_name / self.id.column_name / "zarr.json")
-        images = document["attributes"]["ome"]["well"]["images"]
-        numbers = sorted(int(image["path"]) for image in images)
+        folder = self.plate.path / self.id.row_name / self.id.column_name
+        meta = _attributes(folder, "well")["ome"]["well"]
+        try:
+            numbers = sorted(int(image["path"]) for image in meta["images"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise StoreError(
+                f"{folder / 'zarr.json'} lists images with numbers for names",
+                found=f"{type(error).__name__}: {error}",
+                cause="the file is damaged, or other software made the plate and names its images otherwise",
+            ) from error
         return tuple(Field(self.plate.path, FieldKey(self.id, number)) for number in numbers)
 
     def field(self, number: int) -> Field:
@@ -150,7 +179,8 @@ class Well:
         for field in self.fields:
             if field.key.field == number:
                 return field
-        raise NotFoundError(f"a field of {self.id}", found=str(number))
+        known = ", ".join(str(field.key.field) for field in self.fields)
+        raise NotFoundError(f"a field of {self.id}", found=str(number), fix=f"its fields are {known}")
 
 
 @dataclass(frozen=True)
@@ -162,12 +192,27 @@ class Field:
 
     @property
     def path(self) -> Path:
+        """Folder of the image group."""
         return field_path(self.plate_path, self.key)
 
     @functools.cached_property
     def attributes(self) -> dict[str, Any]:
-        attributes: dict[str, Any] = read_json(self.path / "zarr.json")["attributes"]
-        return attributes
+        """The image's metadata: OME's under ``ome``, ours under ``hts``.
+
+        Raises
+        ------
+        SourceError
+            when they are absent or damaged: that costs this field, not the plate.
+        """
+        try:
+            return _attributes(self.path, "multiscales")
+        except StoreError as error:
+            raise SourceError(
+                f"{self.key} is an image",
+                found=" ".join(str(error).split()),
+                cause="its conversion was broken off, or the file is damaged",
+                fix="convert the plate again; --overwrite when it says that all is done",
+            ) from error
 
     @property
     def _multiscale(self) -> dict[str, Any]:
@@ -176,6 +221,7 @@ class Field:
 
     @property
     def axes(self) -> tuple[str, ...]:
+        """Names of the axes in the order of the array: t, c, z, y, x."""
         return tuple(axis["name"] for axis in self._multiscale["axes"])
 
     @property
@@ -185,6 +231,7 @@ class Field:
 
     @property
     def channels(self) -> tuple[str, ...]:
+        """Names of the channels; numbered ones when the image names none."""
         entries = self.attributes["ome"].get("omero", {}).get("channels", [])
         if entries:
             return tuple(entry.get("label", f"Channel{i + 1}") for i, entry in enumerate(entries))
@@ -192,6 +239,7 @@ class Field:
 
     @functools.cached_property
     def sizes(self) -> dict[str, int]:
+        """Length of every axis."""
         return dict(zip(self.axes, self.array(0).shape, strict=True))
 
     @property
@@ -202,6 +250,7 @@ class Field:
 
     @property
     def pixel_size(self) -> PixelSize | None:
+        """Micrometres a pixel, or None when the image does not say."""
         units = {axis["name"]: axis.get("unit") for axis in self._multiscale["axes"]}
         if units.get("x") not in _UNITS_UM:
             return None
@@ -226,13 +275,16 @@ class Field:
         Raises
         ------
         NotFoundError
-            when the plate has no such channel.
+            when the plate has no such channel, time point or z.
         SourceError
             when the plane cannot be read.
         """
         if channel not in self.channels:
             raise NotFoundError(f"one of the channels {', '.join(self.channels)}", found=channel)
         place = {"t": t, "c": self.channels.index(channel), "z": z}
+        for axis in ("t", "z"):
+            if not 0 <= place[axis] < self.sizes.get(axis, 1):
+                raise NotFoundError(f"{axis} from 0 to {self.sizes.get(axis, 1) - 1}", found=str(place[axis]))
         index = tuple(place.get(axis, slice(None)) for axis in self.axes)
         return read_part(self.array(level), index)
 

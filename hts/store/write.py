@@ -109,9 +109,16 @@ def write_field(path: Path, spec: PlateSpec, image: FieldImage) -> None:
 
 
 def contrast(plane: NDArray[Any]) -> ngff.Window:
-    """Contrast window of a plane: its 0.5th and 99.8th percentile, from every fourth pixel of large planes."""
+    """Contrast window of a plane: its 0.5th and 99.8th percentile, from every fourth pixel of large planes.
+
+    Pixels that are not finite do not count: JSON has no number for them.
+    """
     step = 4 if plane.size > 512 * 512 else 1
-    start, end = np.percentile(plane[::step, ::step], (0.5, 99.8))
+    values = plane[::step, ::step]
+    values = values[np.isfinite(values)]
+    if not values.size:
+        return 0.0, 1.0
+    start, end = np.percentile(values, (0.5, 99.8))
     return float(start), float(max(end, start + 1))
 
 

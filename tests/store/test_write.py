@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from hts.errors import UsageError
+from hts.store import FieldImage, Plate, create_plate, write_field
+from hts.store.write import contrast
+from tests.store.plates import KEY, WELL, planes_of, run_python, spec_for, stack, write_one
+
+
+def _documents(path):
+    return {str(file.relative_to(path)): file.read_bytes() for file in sorted(path.rglob("zarr.json"))}
+
+
+def test_making_a_plate_twice_changes_nothing(tmp_path):
+    spec = spec_for((40, 40))
+    write_one(tmp_path / "p", spec, stack(spec))
+    before = _documents(tmp_path / "p")
+    create_plate(tmp_path / "p", spec)
+    assert _documents(tmp_path / "p") == before
+    assert set(before) == {
+        "zarr.json",
+        "B/zarr.json",
+        "B/03/zarr.json",
+        "B/03/1/zarr.json",
+        "B/03/1/0/zarr.json",
+    }
+
+
+def test_a_folder_with_other_things_is_refused_and_kept(tmp_path):
+    (tmp_path / "thesis.doc").write_text("years of work")
+    with pytest.raises(UsageError, match=rf"{tmp_path} is new, empty or a plate.*\n  found: other files"):
+        create_plate(tmp_path, spec_for((40, 40)))
+    assert [file.name for file in tmp_path.iterdir()] == ["thesis.doc"]
+
+
+def test_a_file_in_the_way_is_refused_and_kept(tmp_path):
+    (tmp_path / "p").write_text("something")
+    with pytest.raises(UsageError, match="is new, empty or a plate"):
+        create_plate(tmp_path / "p", spec_for((40, 40)))
+    assert (tmp_path / "p").read_text() == "something"
+
+
+def test_the_image_document_comes_last(tmp_path):
+    """A conversion that is killed leaves no field that looks whole."""
+    spec = spec_for((40, 40))
+    create_plate(tmp_path / "p", spec)
+
+    def breaking():
+        yield (0, 0, 0), stack(spec)[0, 0, 0]
+        raise KeyboardInterrupt("by hand")
+
+    with pytest.raises(KeyboardInterrupt, match="by hand"):
+        write_field(tmp_path / "p", spec, FieldImage(KEY, breaking()))
+    assert not (tmp_path / "p" / "B" / "03" / "1" / "zarr.json").exists()
+    assert (tmp_path / "p" / "B" / "03" / "1" / "0" / "zarr.json").exists()
+
+
+def test_contrast_leaves_out_the_tails():
+    plane = np.arange(1000, dtype=np.uint16).reshape(25, 40)
+    start, end = contrast(plane)
+    assert (start, end) == pytest.approx((999 * 0.005, 999 * 0.998))
+    assert contrast(np.full((9, 9), 7, np.uint8)) == (7.0, 8.0)
+
+
+def test_contrast_of_floats_that_are_no_numbers():
+    plane = np.full((20, 20), np.nan, np.float32)
+    assert contrast(plane) == (0.0, 1.0)
+    plane[:10], plane[10, 10] = 5, np.inf
+    assert contrast(plane) == (5.0, 6.0)
+
+
+def test_a_plane_with_nan_is_kept_and_its_document_is_json(tmp_path):
+    spec = spec_for((40, 40), np.float32)
+    values = stack(spec)
+    values[0, 0, 0, 3, 4] = np.nan
+    field = write_one(tmp_path / "p", spec, values)
+    np.testing.assert_array_equal(field.read_plane("DNA"), values[0, 0, 0])
+    text = (field.path / "zarr.json").read_text("utf-8")
+    windows = [channel["window"] for channel in json.loads(text)["attributes"]["ome"]["omero"]["channels"]]
+    assert all(np.isfinite(list(window.values())).all() for window in windows)
+
+
+def test_contrast_window_covers_all_planes_of_a_channel(tmp_path):
+    spec = spec_for((40, 40), n_z=2)
+    values = np.ones((1, 2, 2, 40, 40), np.uint16)
+    values[0, 0, 1] = 900
+    field = write_one(tmp_path / "p", spec, values)
+    windows = [channel["window"] for channel in field.attributes["ome"]["omero"]["channels"]]
+    assert windows[0] == {"start": 1.0, "end": 901.0, "min": 0.0, "max": 65535.0}
+    assert windows[1]["end"] == 2.0
+
+
+def test_a_channel_without_planes_gets_the_full_range(tmp_path):
+    spec = spec_for((40, 40))
+    create_plate(tmp_path / "p", spec)
+    without = {(0, 1, 0)}
+    write_field(tmp_path / "p", spec, FieldImage(KEY, planes_of(stack(spec), without)))
+    field = Plate.open(tmp_path / "p")[WELL].fields[0]
+    assert field.attributes["ome"]["omero"]["channels"][1]["window"]["end"] == 65535.0
+
+
+_WRITE_WITH_LIMIT = """
+import resource, sys
+from pathlib import Path
+from hts.store import FieldImage, create_plate, write_field
+from tests.store.plates import KEY, planes_of, spec_for, stack
+spec = spec_for((600, 600))
+path = Path(sys.argv[1])
+create_plate(path, spec)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+try:
+    write_field(path, spec, FieldImage(KEY, planes_of(stack(spec))))
+except OSError as error:
+    print(type(error).__name__, error)
+"""
+
+
+def test_a_disk_that_takes_no_more_pixels_is_one_clear_error(tmp_path):
+    """The system refuses files over a limit: a real failure in the middle of a shard."""
+    done = run_python(_WRITE_WITH_LIMIT, tmp_path / "p")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"StoreError {tmp_path / 'p' / 'B' / '03' / '1' / '0'} can be written\n")
+    assert "File too large" in done.stdout
+    assert not (tmp_path / "p" / "B" / "03" / "1" / "zarr.json").exists()
