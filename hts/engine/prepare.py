@@ -10,6 +10,7 @@ from pathlib import Path
 from hts.engine.facts import gather
 from hts.engine.plan import Costs, Plan, make_plan
 from hts.engine.stages import Fingerprints, check_columns, fingerprints, segmenter_steps
+from hts.errors import RecipeError
 from hts.model import WellId
 from hts.recipe import Recipe
 from hts.stages.profile import control_kinds
@@ -59,6 +60,7 @@ def prepare(
     opened = plate if isinstance(plate, Plate) else Plate.open(plate)
     loaded = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
     loaded.channels_of(opened.channels)
+    _check_planes(loaded, opened.shape)
     check_columns(loaded)
     layout = opened.layout_table()
     control_kinds(layout, loaded.profile)
@@ -71,6 +73,14 @@ def prepare(
     chosen = wells if wells is not None else frozenset(opened.wells)
     reads = {well.well: well.reads for well in facts.wells}
     return Prepared(opened, loaded, text, prints, results, plan, chosen, reads, uuid.uuid4().hex[:8])
+
+
+def _check_planes(recipe: Recipe, sizes: dict[str, int]) -> None:
+    """Refuse a time point or z plane that the plate does not have."""
+    for axis in ("t", "z"):
+        wanted, size = getattr(recipe.acquire, axis), sizes.get(axis, 1)
+        if isinstance(wanted, int) and wanted >= size:
+            raise RecipeError(f"acquire.{axis} is a plane of the plate, from 0 to {size - 1}", found=str(wanted))
 
 
 def _costs(recipe: Recipe, shape: tuple[int, int], levels: int) -> Costs:

@@ -104,7 +104,11 @@ def _run_stages(job: WellJob, begin: float) -> int:
     if "measure" in job.task.stages:
         _measure_well(job, recipe, prints)
     path = cells_path(Path(job.results), prints, job.task.well.name)
-    cells = read_table(path)
+    try:
+        cells = read_table(path)
+    except StoreError as error:
+        # A damaged table costs its well; only what cannot be written ends the run.
+        raise StageError("the well's table of cells can be read", found=" ".join(str(error).split())) from error
     row = _aggregate_well(job, recipe, prints, cells)
     target = row_path(Path(job.results), prints, job.task.well.name)
     write_table(target, pd.DataFrame([row]))

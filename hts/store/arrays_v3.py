@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import zarr
 from numpy.typing import NDArray
-from zarr.codecs import BloscCodec
+from zarr.codecs import BloscCodec, Crc32cCodec
 from zarr.storage import MemoryStore
 
 from hts.errors import SourceError, UsageError
@@ -48,7 +48,8 @@ def array_document(shape: tuple[int, ...], dtype: str, axes: tuple[str, ...], la
         dtype=dtype,
         chunks=ones + chunk_shape(plane),
         shards=ones + shard_shape(plane),
-        compressors=codec,
+        # The checksum makes a flipped bit an error instead of a wrong pixel.
+        compressors=(codec, Crc32cCodec()),
         fill_value=0,
         dimension_names=axes,
         zarr_format=3,

@@ -228,6 +228,39 @@ def test_a_recipe_that_does_not_fit_is_refused_before_anything_runs(plate: Plate
     assert not results_of(plate).exists()
 
 
+def test_a_damaged_table_of_cells_costs_its_well_and_overwrite_mends_it(
+    again: Plate, client: Client, recipe: Recipe
+) -> None:
+    before = hashes(results_of(again) / "cells")
+    (table,) = results_of(again).glob("cells/*/C03.parquet")
+    table.write_bytes(table.read_bytes()[:100])
+    for marker in results_of(again).glob("markers/aggregate-*/C03.json"):
+        marker.unlink()
+    result = hts.submit(again, recipe, client).result(60)
+    assert result.wells == {"expected": 15, "done": 14, "failed": 1, "skipped": 14}
+    assert str(table) in result.failures["C03"]
+    assert "--overwrite" in result.failures["C03"]
+    hts.submit(again, recipe, client, wells=parse_wells("C03"), overwrite=True).result(60)
+    assert hashes(results_of(again) / "cells") == before
+
+
+def test_a_damaged_shard_costs_its_field(plate: Plate, client: Client, recipe: Recipe) -> None:
+    (shard,) = (path for path in (plate["C03"].fields[1].path / "0" / "c" / "0" / "0").rglob("*") if path.is_file())
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 2] ^= 1
+    shard.write_bytes(bytes(content))
+    simple = Recipe.from_dict({**recipe.to_dict(), "profile": {"readout": "Count_Nuclei"}})
+    result = hts.submit(plate, simple, client, wells=parse_wells("C03")).result(60)
+    assert result.profiles["Metadata_FieldsUsed"].tolist() == [1]
+    (drop,) = hts.status(plate).dropped_fields
+    assert str(shard) in drop["reason"]
+
+
+def test_a_plane_that_the_plate_does_not_have_is_refused(plate: Plate, client: Client) -> None:
+    with pytest.raises(RecipeError, match=r"acquire\.t is a plane of the plate, from 0 to 0"):
+        hts.submit(plate, Recipe.load("translocation", [*SETTINGS, "acquire.t=1"]), client)
+
+
 def test_two_runs_on_one_plate_are_refused(plate: Plate, recipe: Recipe, client: Client, tmp_path: Path) -> None:
     first = hts.submit(plate, recipe, client)
     with pytest.raises(UsageError, match="another process works on it"):

@@ -60,7 +60,7 @@ def test_the_document_is_the_one_zarr_writes(tmp_path, dtype, labels):
         dtype=dtype,
         chunks=(*ones, 512, 500),
         shards=(*ones, 1024, 500),
-        compressors=codec,
+        compressors=(codec, zarr.codecs.Crc32cCodec()),
         fill_value=0,
         dimension_names=axes,
         zarr_format=3,
@@ -137,3 +137,21 @@ def test_a_foreign_array_of_many_chunks_reads_planes(tmp_path):
     foreign = zarr.create_array(str(tmp_path / "a"), shape=values.shape, dtype="u2", chunks=(1, 32, 32))
     foreign[:] = values
     np.testing.assert_array_equal(read_part(open_read(tmp_path / "a"), (1, slice(None), slice(None))), values[1])
+
+
+@pytest.mark.parametrize("labels", [False, True])
+def test_a_flipped_bit_is_an_error_and_never_a_wrong_pixel(tmp_path, labels):
+    """Every byte of the compressed chunk in turn, one bit of it turned over."""
+    plane = np.arange(64 * 64, dtype=np.uint32).reshape(64, 64) % 1000
+    array = create(tmp_path / "a", (1, 1, 64, 64), "<u4", ("t", "z", "y", "x"), labels=labels)
+    write_plane(array, (0, 0), plane)
+    (shard,) = (path for path in (tmp_path / "a" / "c").rglob("*") if path.is_file())
+    whole = shard.read_bytes()
+    for place in range(0, len(whole), 7):
+        damaged = bytearray(whole)
+        damaged[place] ^= 0x10
+        shard.write_bytes(bytes(damaged))
+        with pytest.raises(SourceError, match="can be read"):
+            read_part(open_read(tmp_path / "a"), (0, 0))
+    shard.write_bytes(whole)
+    np.testing.assert_array_equal(read_part(open_read(tmp_path / "a"), (0, 0)), plane)
