@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hts.stages.measure.moments import object_moments
-from tests.reference import measure
+from hts.stages.segment._kernels_propagate import propagate
+from hts.stages.segment.propagate import heap_buffers
+from tests.reference import measure, segment
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,16 @@ class KernelRow:
     peer_name: str
     peer: Callable[..., Any]
     dtypes: tuple[type[np.generic], ...]
+
+
+def grown(
+    image: NDArray[np.float32], seeds: NDArray[np.int32], mask: NDArray[np.bool_], regularization: float
+) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+    """Labels and costs of the propagation kernel; `seeds` stay as they are."""
+    labels = seeds.copy()
+    buffers = heap_buffers(labels.shape)
+    propagate(image, labels, mask, regularization, buffers)
+    return labels, buffers[2].reshape(labels.shape)
 
 
 KERNELS: tuple[KernelRow, ...] = (
@@ -39,6 +52,14 @@ KERNELS: tuple[KernelRow, ...] = (
         twin=measure.sums,
         peer_name="scikit-image regionprops_table",
         peer=measure.scikit_image,
+        dtypes=(np.float32,),
+    ),
+    KernelRow(
+        kernel="hts.stages.segment._kernels_propagate.propagate",
+        call=grown,
+        twin=segment.propagate,
+        peer_name="scikit-image expand_labels",
+        peer=segment.voronoi,
         dtypes=(np.float32,),
     ),
 )

@@ -30,7 +30,8 @@ def aggregate_cells(
     Returns
     -------
     ``Count_Nuclei`` … and ``Mean_``, ``Median_``, ``StDev_<feature>`` (sample SD). Cells without a
-    value are left out of a statistic; one that no cell supports is NaN.
+    value are left out of a statistic; one that no cell supports is NaN. A readout that compares has
+    no value for a cell that lacks one of its columns (a cell without cytoplasm is no negative one).
 
     Raises
     ------
@@ -38,10 +39,10 @@ def aggregate_cells(
         when a readout or the filter cannot be computed.
     """
     if params.filter:
-        cells = cells[_evaluate(cells, params.filter, "filter").astype(bool)]
-    readouts = {f"Readout_{name}": _evaluate(cells, text, f"readouts.{name}") for name, text in params.readouts.items()}
+        cells = _filter(cells, params.filter)
+    readouts = {f"Readout_{name}": _readout(cells, text, f"readouts.{name}") for name, text in params.readouts.items()}
     row = _counts(cells, objects)
-    values = pd.concat([cells[list(features)], pd.DataFrame(readouts, index=cells.index)], axis=1)
+    values = cells[list(features)].assign(**readouts)
     values = values.astype(np.float64).replace([np.inf, -np.inf], np.nan)
     for statistic in params.aggregate:
         summary = values.agg({"mean": "mean", "median": "median", "sd": "std"}[statistic])
@@ -64,11 +65,36 @@ def _counts(cells: pd.DataFrame, objects: Sequence[str]) -> dict[str, float]:
     return counts
 
 
+def _filter(cells: pd.DataFrame, query: str) -> pd.DataFrame:
+    met = _evaluate(cells, query, "filter")
+    if met.dtype != np.bool_:
+        raise RecipeError(
+            "profile.filter is true or false for every cell",
+            found=query,
+            fix="compare, as in Nuclei_AreaShape_Area > 100",
+        )
+    return cells[met]
+
+
+def _readout(cells: pd.DataFrame, expression: str, key: str) -> pd.Series[Any]:
+    values = _evaluate(cells, expression, key)
+    if values.dtype == np.bool_:
+        # Pandas calls a comparison with a missing value false.
+        return values.astype(np.float64).where(cells[_used(cells, expression)].notna().all(axis=1))
+    return values
+
+
 def _evaluate(cells: pd.DataFrame, expression: str, key: str) -> pd.Series[Any]:
-    used = [name for name in expression_names(expression) if name in cells.columns]
+    """Numbers or booleans, one a cell."""
     try:
         # Only the columns it names: pandas prepares every column of the frame, thousands of them.
-        result = cells[used].eval(expression, engine="python")
+        result = pd.Series(cells[_used(cells, expression)].eval(expression, engine="python"), index=cells.index)
     except QUERY_ERRORS as error:
         raise RecipeError(f"profile.{key} can be computed for every cell: {expression}", found=str(error)) from error
-    return result if isinstance(result, pd.Series) else pd.Series(result, index=cells.index)
+    if not pd.api.types.is_numeric_dtype(result):
+        raise RecipeError(f"profile.{key} is a number for every cell: {expression}", found=str(result.dtype))
+    return result
+
+
+def _used(cells: pd.DataFrame, expression: str) -> list[str]:
+    return [name for name in expression_names(expression) if name in cells.columns]

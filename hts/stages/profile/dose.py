@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -40,9 +41,15 @@ def dose_column(layout: pd.DataFrame, wanted: str | None) -> str | None:
         )
     if not pd.api.types.is_numeric_dtype(layout[wanted]):
         raise RecipeError(
-            f"profile.dose names a column of numbers, {wanted} is none", found=str(layout[wanted].iloc[0])
+            f"profile.dose names a column of numbers, {wanted} is none", found=_first_text(layout[wanted])
         )
     return wanted
+
+
+def _first_text(column: pd.Series[Any]) -> str:
+    """The first value that is no number."""
+    texts = column[pd.to_numeric(column, errors="coerce").isna() & column.notna()]
+    return repr(texts.iloc[0]) if len(texts) else "no values"
 
 
 def logistic(dose: NDArray[np.float64], bottom: float, top: float, log_ec50: float, hill: float) -> NDArray[np.float64]:
@@ -56,23 +63,23 @@ def logistic(dose: NDArray[np.float64], bottom: float, top: float, log_ec50: flo
 def fit_logistic(dose: NDArray[np.float64], value: NDArray[np.float64]) -> dict[str, float] | None:
     """Least-squares fit of :func:`logistic`; keys bottom, top, ec50, hill, r2.
 
-    None when there are fewer than four doses or no fit converges. The EC₅₀ is kept between a tenth of
-    the smallest positive dose and ten times the largest, the Hill slope between 0.2 and 10.
+    None when there are fewer than four doses, when some are negative (logarithms, most likely) or when
+    no fit converges. The EC₅₀ is kept between a tenth of the smallest positive dose and ten times the
+    largest, the Hill slope between 0.2 and 10.
     """
     from scipy.optimize import curve_fit
 
     good = np.isfinite(dose) & np.isfinite(value)
     dose, value = dose[good], value[good]
     positive = np.unique(dose[dose > 0])
-    if len(np.unique(dose)) < _MIN_DOSES or len(positive) < 2:
+    if len(np.unique(dose)) < _MIN_DOSES or len(positive) < 2 or dose.min() < 0:
         return None
+    # The fit's tolerances are absolute: values of 1e-6 would count as converged at the start.
+    offset, span = float(value.min()), float(np.ptp(value)) or 1.0
+    value = (value - offset) / span
     low, high = float(value[dose == dose.min()].mean()), float(value[dose == dose.max()].mean())
-    span = float(np.ptp(value)) or 1.0
     start = [low, high, float(np.log(np.median(positive))), 1.5]
-    bounds = (
-        [value.min() - span, value.min() - span, np.log(positive[0] / 10), 0.2],
-        [value.max() + span, value.max() + span, np.log(positive[-1] * 10), 10.0],
-    )
+    bounds = ([-1.0, -1.0, np.log(positive[0] / 10), 0.2], [2.0, 2.0, np.log(positive[-1] * 10), 10.0])
     try:
         found, _ = curve_fit(logistic, dose, value, p0=start, bounds=bounds, maxfev=20_000)
     except RuntimeError:
@@ -81,4 +88,5 @@ def fit_logistic(dose: NDArray[np.float64], value: NDArray[np.float64]) -> dict[
     total = float(np.sum((value - value.mean()) ** 2))
     bottom, top, log_ec50, hill = (float(number) for number in found)
     r2 = 1 - residual / total if total > 0 else 0.0
-    return {"bottom": bottom, "top": top, "ec50": float(np.exp(log_ec50)), "hill": hill, "r2": r2}
+    ends = {"bottom": offset + span * bottom, "top": offset + span * top}
+    return {**ends, "ec50": float(np.exp(log_ec50)), "hill": hill, "r2": r2}

@@ -3,8 +3,19 @@
 from __future__ import annotations
 
 import ast
+import tokenize
 
-QUERY_ERRORS = (NameError, KeyError, TypeError, ValueError, SyntaxError, AttributeError, NotImplementedError)
+QUERY_ERRORS = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    NameError,
+    NotImplementedError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    tokenize.TokenError,
+)
 """What pandas raises for text that is no expression over its columns."""
 
 

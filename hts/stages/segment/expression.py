@@ -46,7 +46,9 @@ class ExpressionSegmenter:
         return _evaluate(_parse(params.expression), labels)
 
     def working_bytes(self, params: ExpressionParams, shape: tuple[int, int]) -> int:
-        return 8 * shape[0] * shape[1]
+        # Each operator makes a mask (1 byte a pixel) and a label image (4).
+        operators = sum(isinstance(node, ast.BinOp) for node in ast.walk(_parse(params.expression)))
+        return 5 * operators * shape[0] * shape[1] + 4096
 
 
 def names(expression: str) -> tuple[str, ...]:
@@ -74,5 +76,5 @@ def _evaluate(node: ast.expr, labels: Labels) -> NDArray[np.int32]:
     if isinstance(node, ast.BinOp):
         left, right = _evaluate(node.left, labels), _evaluate(node.right, labels)
         inside = right > 0 if isinstance(node.op, ast.BitAnd) else right == 0
-        return np.where(inside, left, 0).astype(np.int32)
+        return np.where(inside, left, 0).astype(np.int32, copy=False)
     return labels[node.id] if isinstance(node, ast.Name) else np.zeros((0, 0), np.int32)

@@ -28,7 +28,7 @@ class PropagateParams(BaseModel):
     )
     correction: float = Field(1.0, gt=0, description="factor on the threshold")
     smooth_px: float = Field(1.0, ge=0, description="sigma of the Gaussian before anything else")
-    max_distance_px: float = Field(50.0, gt=0, description="a cell reaches no farther from its nucleus")
+    max_distance_px: float = Field(50.0, gt=0, description="cells end at this distance from the nearest nucleus")
     regularization: float = Field(
         0.05, gt=0, description="weight of distance against intensity steps; large values give Voronoi cells"
     )
@@ -73,7 +73,7 @@ class PropagateSegmenter:
             return np.zeros(seeds.shape, np.int32)
         mask = distance_transform_edt(seeds == 0) <= params.max_distance_px
         if params.threshold != "none":
-            mask &= foreground(image, params.threshold, params.correction, 2 * params.max_distance_px) | (seeds > 0)
+            mask &= foreground(image, params.threshold, params.correction, 2 * params.max_distance_px)
         cells = seeds.astype(np.int32, copy=True)
         propagate(_unit_range(image), cells, mask, params.regularization, heap_buffers(cells.shape))
         return cells

@@ -42,7 +42,11 @@ class ThresholdParams(BaseModel):
 
 
 class ThresholdSegmenter:
-    """Otsu (1979) or locally adapted threshold, then a watershed seeded at the peaks of the distance transform."""
+    """Otsu (1979) or locally adapted threshold, then a watershed seeded at the peaks of the distance transform.
+
+    Otsu's method always finds two classes: in a field of nothing but noise they are its darker and
+    brighter half, which gives hundreds of small objects, or one as large as the field.
+    """
 
     version = 1
     Params = ThresholdParams
@@ -91,7 +95,7 @@ def foreground(
 def split_touching(mask: NDArray[np.bool_], diameter_px: float) -> NDArray[np.int32]:
     """Cut a mask at its necks: watershed of the smoothed distance to the edge, one seed per peak.
 
-    Peaks nearer than 0.4 diameters are one object.
+    Peaks nearer than 0.4 diameters are one object, unless background lies between them.
     """
     from scipy import ndimage as filters
     from skimage.feature import peak_local_max
@@ -101,9 +105,13 @@ def split_touching(mask: NDArray[np.bool_], diameter_px: float) -> NDArray[np.in
         return np.zeros(mask.shape, np.int32)
     distance = filters.distance_transform_edt(mask).astype(np.float32)
     distance = filters.gaussian_filter(distance, diameter_px / 12)
-    components, _ = filters.label(mask)
+    components, count = filters.label(mask)
     reach = max(1, round(0.4 * diameter_px))
     peaks = peak_local_max(distance, min_distance=reach, labels=components, exclude_border=False)
+    # The spacing holds across components as well: those that lost their peak to a neighbour get it back.
+    lonely = np.setdiff1d(np.arange(1, count + 1), components[tuple(peaks.T)])
+    if lonely.size:
+        peaks = np.concatenate([peaks, filters.maximum_position(distance, components, lonely)])
     seeds = np.zeros(mask.shape, np.int32)
     seeds[tuple(peaks.T)] = np.arange(1, len(peaks) + 1)
     result: NDArray[np.int32] = watershed(-distance, seeds, mask=mask).astype(np.int32)
