@@ -146,8 +146,8 @@ def test_the_threshold_says_what_is_cell_but_seeds_stay():
     seeds[18:22, 18:22], seeds[5:8, 50:53] = 1, 6
     found = grow(image, seeds, smooth_px=0)
     np.testing.assert_array_equal(found, np.where(image > 100, 1, np.where(seeds == 6, 6, 0)))
-    # The mean of the two levels is 110: twice that leaves the seeds alone.
-    np.testing.assert_array_equal(grow(image, seeds, smooth_px=0, correction=20), seeds)
+    # Otsu's threshold of two levels lies in the first of 256 bins above the lower: 600 such heights pass the upper.
+    np.testing.assert_array_equal(grow(image, seeds, smooth_px=0, correction=600), seeds)
 
 
 def test_gain_and_offset_do_not_matter():
