@@ -25,7 +25,7 @@ def convert(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Convert again what is converted already.")] = False,
     as_json: Json = False,
 ) -> int:
-    """Convert a microscope folder to an OME-Zarr plate.
+    """Convert a microscope folder to an OME-Zarr plate. Exit code 3: a well has no plane that could be read.
 
     Example: hts convert images/ plate.ome.zarr --layout layout.csv
     """
@@ -58,4 +58,5 @@ def convert(
             show(f"  {row.Well} field {row.Field} {row.Channel}: {row.Status}, {row.Reason}")
         for note in notes:
             show(f"note: {note}")
-    return FAILED_WELLS if len(broken) else 0
+    without = set(planes["Well"]) - set(planes.loc[planes["Status"] == "found", "Well"])
+    return FAILED_WELLS if without else 0

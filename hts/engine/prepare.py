@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hts.engine.facts import gather
-from hts.engine.plan import Costs, Plan, make_plan
+from hts.engine.plan import Costs, Plan, WellTask, make_plan
 from hts.engine.stages import Fingerprints, check_columns, fingerprints, segmenter_steps
+from hts.engine.work import WellJob
 from hts.errors import RecipeError
 from hts.model import WellId
 from hts.recipe import Recipe
@@ -31,6 +32,11 @@ class Prepared:
     selected: frozenset[WellId]
     reads: dict[WellId, str]
     run_id: str
+
+    def job(self, task: WellTask) -> WellJob:
+        """What the worker of a well is told."""
+        places = (str(self.plate.path.resolve()), self.plate.name, str(self.results.resolve()))
+        return WellJob(*places, self.recipe_text, task)
 
 
 def results_folder(plate: Path, out: str | Path | None = None) -> Path:

@@ -24,7 +24,7 @@ from hts.engine.plan import Plan, WellTask, check_memory
 from hts.engine.prepare import Prepared, prepare
 from hts.engine.provenance import provenance
 from hts.engine.results import RunResult, write_manifest
-from hts.engine.work import WellDone, WellJob, run_well, warm_up
+from hts.engine.work import WellDone, run_well, warm_up
 from hts.errors import StageError, StoreError
 from hts.model import WellId
 from hts.recipe import Recipe
@@ -163,7 +163,7 @@ class Run:
     def submit_well(self, task: WellTask) -> Future:
         """Send one well to the cluster under a key that the dashboard groups by stage and plate."""
         prepared = self._prepared
-        job = WellJob(str(prepared.plate.path), str(prepared.results), prepared.recipe_text, task)
+        job = prepared.job(task)
         key = (f"{task.name}-{prepared.plate.name}", task.well.name, prepared.run_id)
         with self._state.lock:
             self._state.running += 1

@@ -35,9 +35,10 @@ Labels = dict[str, NDArray[np.int32]]
 
 @dataclass(frozen=True)
 class WellJob:
-    """Everything a worker needs to know about one well."""
+    """Everything a worker needs to know about one well; paths are absolute, workers may live elsewhere."""
 
     plate: str
+    plate_name: str
     results: str
     recipe: str
     task: WellTask
@@ -57,11 +58,6 @@ class WellDone:
 def _recipe(text: str) -> tuple[Recipe, Fingerprints]:
     recipe = Recipe.from_dict(json.loads(text))
     return recipe, fingerprints(recipe)
-
-
-@functools.lru_cache(maxsize=4)
-def _plate(path: str) -> Plate:
-    return Plate.open(path)
 
 
 def warm_up() -> float:
@@ -135,7 +131,7 @@ def _commit(job: WellJob, prints: Fingerprints, stage: str, content: dict[str, A
 def _measure_well(job: WellJob, recipe: Recipe, prints: Fingerprints) -> None:
     """Segment (or read the labels) and measure all fields; read, compute and write overlap."""
     begin = time.perf_counter()
-    well = _plate(job.plate)[job.task.well]
+    well = Plate.open(job.plate)[job.task.well]
     fields = [well.field(number) for number in job.task.fields]
     segmenting = "segment" in job.task.stages
     tables: list[pd.DataFrame] = []
@@ -205,7 +201,7 @@ def read_projection(field: Field, channel: str, recipe: Recipe) -> NDArray[Any]:
 
 def _measure_field(job: WellJob, field: Field, recipe: Recipe, planes: Planes, labels: Labels) -> pd.DataFrame:
     table = measure_field(labels, planes, recipe.measure)
-    table.insert(0, "Metadata_Plate", _plate(job.plate).name)
+    table.insert(0, "Metadata_Plate", job.plate_name)
     table.insert(1, "Metadata_Well", job.task.well.name)
     table.insert(2, "Metadata_Site", field.key.field)
     return table
@@ -232,7 +228,7 @@ def _write_cells(job: WellJob, recipe: Recipe, prints: Fingerprints, tables: lis
 def _aggregate_well(job: WellJob, recipe: Recipe, prints: Fingerprints, cells: pd.DataFrame) -> dict[str, Any]:
     marker = Markers(Path(job.results), "measure", prints.measure).read(job.task.well.name) or {}
     return {
-        "Metadata_Plate": _plate(job.plate).name,
+        "Metadata_Plate": job.plate_name,
         "Metadata_Well": job.task.well.name,
         "Metadata_FieldsUsed": int(marker.get("fields_used", 0)),
         "Metadata_FieldsExpected": len(job.task.fields) + len(job.task.dropped),

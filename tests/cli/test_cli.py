@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -26,9 +25,9 @@ SETTINGS = ["--set", "channels.dna=DNA", "--set", "channels.reporter=Reporter"]
 CONTROLS = ["--set", "profile.controls.negative=Control == -1", "--set", "profile.controls.positive=Control == 1"]
 
 
-def hts(*arguments: str | Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+def hts(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "hts.cli", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, **(env or {})})
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd)
 
 
 def spoken(finished: subprocess.CompletedProcess[str]) -> dict[str, Any]:
@@ -209,26 +208,15 @@ def test_ctrl_c_keeps_what_is_committed_and_the_same_command_goes_on(plate: Path
     assert 2 <= done["wells"]["skipped"] < 15
 
 
-def test_a_scheduler_that_already_runs_is_used(plate: Path) -> None:
+def test_a_scheduler_that_already_runs_is_used_wherever_its_workers_are(plate: Path) -> None:
+    """The plate is named relative to a folder that is not the workers'."""
     from distributed import LocalCluster
 
-    with LocalCluster(n_workers=1, threads_per_worker=2, dashboard_address=None) as cluster:
-        address = cluster.scheduler_address
-        done = spoken(
-            hts(
-                "run",
-                plate,
-                "nuclei",
-                "--set",
-                "channels.dna=DNA",
-                "--cluster",
-                address,
-                "--wells",
-                "B02-B03",
-                "--json",
-            )
-        )
+    with LocalCluster(n_workers=1, threads_per_worker=2, dashboard_address="127.0.0.1:0") as cluster:
+        where = ["--cluster", cluster.scheduler_address, "--wells", "B02-B03"]
+        done = spoken(hts("run", plate.name, "nuclei", "--set", "channels.dna=DNA", *where, "--json", cwd=plate.parent))
     assert done["wells"]["done"] == 2
+    assert done["plate"] == plate.name
 
 
 def test_the_demo_goes_all_the_way(tmp_path: Path) -> None:

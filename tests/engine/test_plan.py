@@ -100,7 +100,7 @@ def test_planning_loads_neither_dask_nor_zarr() -> None:
 def test_measured_memory_stays_below_the_projection(size_px: int, channels: int, tmp_path: Path) -> None:
     """Peak of everything Python and NumPy allocate in one task, against what the plan says of it."""
     from hts.engine.prepare import prepare
-    from hts.engine.work import WellJob, run_well, warm_up
+    from hts.engine.work import run_well, warm_up
 
     spec = SynthSpec(wells="B02", fields=3, size_px=size_px, channels=channels, missing_field=False)
     truth = hts.write_plate(tmp_path / "made", spec)
@@ -110,7 +110,7 @@ def test_measured_memory_stays_below_the_projection(size_px: int, channels: int,
         hts.Recipe.load("translocation", SETTINGS[:2]) if channels == 2 else hts.Recipe.load("cell-painting", names)
     )
     prepared = prepare(plate, recipe)
-    job = WellJob(str(plate.path), str(prepared.results), prepared.recipe_text, prepared.plan.tasks[0])
+    job = prepared.job(prepared.plan.tasks[0])
     warm_up()
     run_well(job)
     tracemalloc.start()

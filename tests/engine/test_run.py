@@ -324,10 +324,10 @@ def test_tasks_and_their_results_stay_small(plate: Plate, recipe: Recipe, client
     import cloudpickle
 
     from hts.engine.prepare import prepare
-    from hts.engine.work import WellDone, WellJob
+    from hts.engine.work import WellDone
 
     prepared = prepare(plate, recipe)
     assert len(prepared.plan.tasks) == 15
-    job = WellJob(str(plate.path), str(prepared.results), prepared.recipe_text, prepared.plan.tasks[0])
+    job = prepared.job(prepared.plan.tasks[0])
     assert len(cloudpickle.dumps(job)) < 8_000
     assert len(cloudpickle.dumps(WellDone("B02", cells=10_000, seconds=12.0))) < 1_000
