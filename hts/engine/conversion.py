@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -60,7 +61,19 @@ class _Job:
     well: WellId
     planes: tuple[Plane, ...]
     issues: tuple[PlaneIssue, ...]
-    found_issues: list[PlaneIssue] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """What reading a well's planes brings to light: those that cannot be read, and a hash of all the others."""
+
+    issues: list[PlaneIssue] = field(default_factory=list)
+    pixels: Any = field(default_factory=lambda: hashlib.blake2b(digest_size=16))
+
+    def add(self, plane: Plane, pixels: NDArray[Any]) -> None:
+        place = [plane.field, plane.channel, plane.z, plane.t, pixels.dtype.str, *pixels.shape]
+        self.pixels.update(repr(place).encode())
+        self.pixels.update(np.ascontiguousarray(pixels))
 
 
 def convert(
@@ -192,7 +205,7 @@ def _jobs(source: Source, spec: PlateSpec, dst: Path) -> list[_Job]:
 def _is_done(job: _Job, markers: Markers) -> bool:
     """Committed for the same files; planes that could not be read are tried again."""
     marker = markers.read(job.well.name)
-    if marker is None or marker.get("reads") != _source_fingerprint(job):
+    if marker is None or marker.get("files") != _files_fingerprint(job):
         return False
     listed = {_place(issue) for issue in job.issues}
     return all(_place(PlaneIssue(**{**issue, "well": job.well})) in listed for issue in marker["issues"])
@@ -202,8 +215,11 @@ def _place(issue: PlaneIssue) -> tuple[int, str, int, int]:
     return issue.field, issue.channel, issue.z, issue.t
 
 
-def _source_fingerprint(job: _Job) -> str:
-    """Names and sizes of the well's files; reading all pixels to hash them would cost as much as converting."""
+def _files_fingerprint(job: _Job) -> str:
+    """Names, sizes and times of the well's files: cheap to look at, and only good to see that nothing was touched.
+
+    What a well *is* for everything downstream is the hash of its pixels, taken while they are converted.
+    """
     root = job.source.root
     files = [
         [
@@ -213,23 +229,26 @@ def _source_fingerprint(job: _Job) -> str:
             plane.t,
             plane.path.relative_to(root).as_posix(),
             plane.index,
-            _size(plane),
+            *_size_and_time(plane),
         ]
         for plane in job.planes
     ]
     issues = [[*_place(issue), issue.status, issue.reason, issue.file] for issue in job.issues]
-    return fingerprint("source", VERSION, {"files": files, "issues": issues, "fields": job.spec.fields[job.well]}, {})
+    return fingerprint("files", VERSION, {"files": files, "issues": issues, "fields": job.spec.fields[job.well]}, {})
 
 
-def _size(plane: Plane) -> int:
+def _size_and_time(plane: Plane) -> tuple[int, int]:
     try:
-        return plane.path.stat().st_size
+        known = plane.path.stat()
     except OSError:
-        return -1
+        return -1, -1
+    return known.st_size, known.st_mtime_ns
 
 
 def _convert_well(job: _Job, markers: Markers) -> None:
     """Convert all fields of a well, then commit it."""
+    # Looked at before the pixels are read: a file that changes meanwhile is converted again next time.
+    files, reading = _files_fingerprint(job), _Reading()
     for number in job.spec.fields[job.well]:
         key = FieldKey(job.well, number)
         folder = field_path(job.destination, key)
@@ -238,12 +257,12 @@ def _convert_well(job: _Job, markers: Markers) -> None:
             with storage_errors(folder):
                 shutil.rmtree(folder)
         planes = [plane for plane in job.planes if plane.field == number]
-        write_field(job.destination, job.spec, FieldImage(key, _read_planes(job, planes), _position(planes)))
-    issues = [_issue_json(issue) for issue in (*job.issues, *job.found_issues)]
-    markers.commit(job.well.name, {"reads": _source_fingerprint(job), "planes": len(job.planes), "issues": issues})
+        write_field(job.destination, job.spec, FieldImage(key, _read_planes(job, planes, reading), _position(planes)))
+    issues = [_issue_json(issue) for issue in (*job.issues, *reading.issues)]
+    markers.commit(job.well.name, {"files": files, "pixels": reading.pixels.hexdigest(), "issues": issues})
 
 
-def _read_planes(job: _Job, planes: list[Plane]) -> Iterator[tuple[PlaneIndex, NDArray[Any]]]:
+def _read_planes(job: _Job, planes: list[Plane], reading: _Reading) -> Iterator[tuple[PlaneIndex, NDArray[Any]]]:
     """Planes as they come; one that cannot be read becomes an issue and costs itself only."""
     order = {channel.name: i for i, channel in enumerate(job.source.channels)}
     for plane in planes:
@@ -251,10 +270,11 @@ def _read_planes(job: _Job, planes: list[Plane]) -> Iterator[tuple[PlaneIndex, N
             pixels = read_plane(plane, job.source.shape, job.source.dtype)
         except SourceError as error:
             file = plane.path.relative_to(job.source.root).as_posix()
-            reason = " ".join(str(error).split())
+            reason = " ".join(str(error).split()).replace(str(plane.path), file)
             place = (plane.well, plane.field, plane.channel, plane.z, plane.t)
-            job.found_issues.append(PlaneIssue(*place, "unreadable", reason, file))
+            reading.issues.append(PlaneIssue(*place, "unreadable", reason, file))
             continue
+        reading.add(plane, pixels)
         yield (plane.t, order[plane.channel], plane.z), pixels
 
 

@@ -15,9 +15,6 @@ from hts.model import WellId
 from hts.recipe import Recipe, fingerprint
 from hts.store import Markers, Plate, read_json
 
-FOREIGN = "unversioned"
-"""Input fingerprint of a well of a plate that `hts convert` did not write."""
-
 PACE_SAMPLE = 100
 
 
@@ -81,14 +78,16 @@ def _pace(results: Path) -> float | None:
 
 
 def well_input(plate: Plate, well: WellId) -> str:
-    """Fingerprint of a well's pixels: what the conversion read, and what of it was broken."""
-    conversion = plate.origin.get("conversion")
-    if conversion is None:
-        return FOREIGN
+    """Fingerprint of a well's pixels: their hash from the conversion, and which planes were broken.
+
+    A plate that `hts convert` did not write has no hash; there its place on disk stands for it.
+    """
+    conversion = str(plate.origin.get("conversion"))
     marker = Markers(plate.path / ".hts", CONVERT_STAGE, conversion).read(well.name)
     if marker is None:
-        return FOREIGN
-    return fingerprint("well", 1, {"issues": marker["issues"]}, {"source": marker["reads"]})
+        return fingerprint("foreign well", 1, {"plate": str(plate.path.resolve()), "well": well.name}, {})
+    broken = [[issue[key] for key in ("field", "channel", "z", "t", "status")] for issue in marker["issues"]]
+    return fingerprint("well", 1, {"broken": broken}, {"pixels": marker["pixels"]})
 
 
 def is_committed(results: Path, prints: Fingerprints, stage: str, well: WellId, reads: str) -> bool:

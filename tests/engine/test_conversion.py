@@ -17,6 +17,7 @@ import pytest
 import tifffile
 
 import hts
+from hts.engine.facts import well_input
 from hts.errors import NotFoundError, SourceError, StoreError, UsageError
 from hts.store import Plate
 
@@ -172,6 +173,47 @@ def test_a_mended_file_converts_and_computes_only_its_well_again(
     result = run.result(60)
     assert [task.well.name for task in run.plan.tasks] == ["C03"]
     assert result.profiles.set_index("Metadata_Well")["Metadata_FieldsUsed"].to_dict() == {"B02": 2, "C03": 2}
+
+
+def test_other_pixels_in_a_file_of_the_same_size_are_noticed(source: Path, tmp_path: Path) -> None:
+    plate = hts.convert(source, tmp_path / "p.ome.zarr")
+    before = {well: well_input(plate, well) for well in plate.wells}
+    path = image(source, "C03", 2, 1)
+    pixels = tifffile.imread(path)
+    content = path.read_bytes()
+    place = content.index(pixels[100].tobytes())
+    path.write_bytes(content[:place] + b"\x07" + content[place + 1 :])
+    again = hts.convert(source, tmp_path / "p.ome.zarr")
+    assert again["C03"].field(2).read_plane("DNA")[100, 0] == tifffile.imread(path)[100, 0] != pixels[100, 0]
+    after = {well: well_input(again, well) for well in again.wells}
+    assert [well.name for well in before if before[well] != after[well]] == ["C03"]
+
+
+def test_touched_files_with_the_same_pixels_are_not_computed_again(source: Path, tmp_path: Path) -> None:
+    plate = hts.convert(source, tmp_path / "p.ome.zarr")
+    before = {well: well_input(plate, well) for well in plate.wells}
+    for path in source.rglob("*.TIF"):
+        os.utime(path)
+    again = hts.convert(source, tmp_path / "p.ome.zarr")
+    assert {well: well_input(again, well) for well in again.wells} == before
+
+
+def test_two_plates_in_one_results_folder_never_share_a_result(
+    source: Path, tmp_path: Path, client: Client, recipe: Recipe
+) -> None:
+    """Files of the same names and sizes, other pixels, the same folder by mistake."""
+    simple = type(recipe).from_dict({**recipe.to_dict(), "profile": {"readout": "Count_Nuclei"}})
+    first = hts.convert(source, tmp_path / "a.ome.zarr")
+    wells = frozenset({first["B02"].id})
+    one = hts.submit(first, simple, client, wells=wells, out=tmp_path / "out").result(60).profiles
+    for site in (1, 2):
+        for wave in (1, 2):
+            shutil.copy(image(source, "D06", site, wave), image(source, "B02", site, wave))
+    second = hts.convert(source, tmp_path / "b.ome.zarr")
+    run = hts.submit(second, simple, client, wells=wells, out=tmp_path / "out")
+    two = run.result(60).profiles
+    assert len(run.plan.tasks) == 1
+    assert list(one["Mean_Nuclei_AreaShape_Area"]) != list(two["Mean_Nuclei_AreaShape_Area"])
 
 
 def test_a_layout_well_that_is_not_on_the_plate_is_noted(small_truth: Truth, tmp_path: Path) -> None:
