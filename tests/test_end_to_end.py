@@ -49,7 +49,7 @@ def matches(found: NDArray[np.int32], true: NDArray[np.int32]) -> list[tuple[int
 def matched(truth: Truth, result: hts.RunResult) -> pd.DataFrame:
     """Measured and true cells of all fields, side by side."""
     plate = Plate.open(result.plate)
-    names = json.loads((result.results / "run.json").read_text())["label_names"]
+    names = json.loads((result.results / "run.json").read_text())["current"]["label_names"]
     pairs = []
     for well in plate.wells:
         field = plate[well].fields[0]

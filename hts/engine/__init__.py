@@ -2,6 +2,7 @@
 
 from hts.engine.clusters import connect
 from hts.engine.conversion import ConvertOptions, convert
+from hts.engine.fields import read_projection
 from hts.engine.prepare import prepare, results_folder
 from hts.engine.results import RunResult, read_manifest
 from hts.engine.run import Progress, Run, submit
@@ -18,6 +19,7 @@ __all__ = [
     "plate_notes",
     "prepare",
     "read_manifest",
+    "read_projection",
     "results_folder",
     "status",
     "submit",

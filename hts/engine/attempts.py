@@ -37,6 +37,11 @@ class Attempts:
         """The well ended, well or badly, with its worker alive."""
         self._file(well).unlink(missing_ok=True)
 
+    def any_open(self) -> bool:
+        """Whether a well was begun and has not ended."""
+        folder = self.results / "attempts"
+        return folder.is_dir() and any(folder.iterdir())
+
     def reset(self) -> None:
         """Forget all counts, at the beginning of a run."""
         folder = self.results / "attempts"

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from distributed import Client
 
 CONNECT_TIMEOUT_S = 15
+WORKERS_TIMEOUT_S = 30
 ALLOWED_FAILURES = 10
 """Deaths of workers that Dask forgives a task; our own attempt counter gives up earlier, well by well."""
 
@@ -44,7 +45,7 @@ def connect(cluster: str = "local", workers: int | None = None) -> Iterator[Clie
                     n_workers=workers or available_cores(),
                     threads_per_worker=1,
                     dashboard_address="127.0.0.1:0",
-                    silence_logs=logging.ERROR,
+                    silence_logs=logging.CRITICAL,
                 ) as local,
                 Client(local) as client,
             ):
@@ -85,6 +86,24 @@ def _quiet_workers() -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+def wait_for_workers(client: Client) -> None:
+    """Wait until the cluster has a worker.
+
+    Raises
+    ------
+    NotFoundError
+        when none has come after `WORKERS_TIMEOUT_S`.
+    """
+    try:
+        client.wait_for_workers(1, timeout=WORKERS_TIMEOUT_S)
+    except TimeoutError as error:
+        raise NotFoundError(
+            f"a worker of the scheduler at {client.scheduler_info()['address']}",
+            found=f"none in {WORKERS_TIMEOUT_S} s",
+            fix="start workers, with dask worker ADDRESS",
+        ) from error
 
 
 def worker_memory_bytes(client: Client) -> int | None:

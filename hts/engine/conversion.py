@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import concurrent.futures
 import hashlib
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from hts.acquire import Plane, PlaneIssue, Source, open_source, read_plane
 from hts.acquire.layout import read_layout
+from hts.engine.clusters import available_cores
 from hts.errors import SourceError, UsageError
 from hts.model import FieldKey, WellId
 from hts.recipe import Recipe, fingerprint
@@ -33,7 +33,7 @@ from hts.store import (
     write_json,
     write_table,
 )
-from hts.store.write import PlaneIndex, field_path
+from hts.store.write import PlaneIndex, field_path, refuse_other_files
 
 CONVERT_STAGE = "convert"
 VERSION = 1
@@ -124,6 +124,7 @@ def convert(
 
 def _refuse_foreign(destination: Path) -> None:
     """Nothing that `hts convert` did not write is ever written into."""
+    refuse_other_files(destination)
     if (destination / "zarr.json").exists():
         plate = Plate.open(destination)
         if "conversion" not in plate.origin:
@@ -175,7 +176,7 @@ def _convert_wells(source: Source, spec: PlateSpec, dst: Path, overwrite: bool, 
     jobs = _jobs(source, spec, dst)
     todo = [job for job in jobs if overwrite or not _is_done(job, markers)]
     done = len(jobs) - len(todo)
-    workers = min(os.cpu_count() or 1, 8)
+    workers = min(available_cores(), 8)
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
         running = [pool.submit(_convert_well, job, markers) for job in todo]
         try:
@@ -249,17 +250,26 @@ def _convert_well(job: _Job, markers: Markers) -> None:
     """Convert all fields of a well, then commit it."""
     # Looked at before the pixels are read: a file that changes meanwhile is converted again next time.
     files, reading = _files_fingerprint(job), _Reading()
+    markers.discard(job.well.name)
     for number in job.spec.fields[job.well]:
         key = FieldKey(job.well, number)
         folder = field_path(job.destination, key)
-        if folder.exists():
-            # What an undisturbed conversion would not have left there must not show through.
-            with storage_errors(folder):
-                shutil.rmtree(folder)
+        _clear(folder)
         planes = [plane for plane in job.planes if plane.field == number]
         write_field(job.destination, job.spec, FieldImage(key, _read_planes(job, planes, reading), _position(planes)))
     issues = [_issue_json(issue) for issue in (*job.issues, *reading.issues)]
     markers.commit(job.well.name, {"files": files, "pixels": reading.pixels.hexdigest(), "issues": issues})
+
+
+def _clear(folder: Path) -> None:
+    """Remove what is left of an image: what an undisturbed conversion would not have made must not show through.
+
+    Labels stay: whether they still belong to the pixels is what the hash of the pixels decides.
+    """
+    with storage_errors(folder):
+        for path in folder.iterdir() if folder.is_dir() else ():
+            if path.name != "labels":
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def _read_planes(job: _Job, planes: list[Plane], reading: _Reading) -> Iterator[tuple[PlaneIndex, NDArray[Any]]]:

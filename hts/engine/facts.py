@@ -6,14 +6,16 @@ import itertools
 import statistics
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from hts.engine.conversion import CONVERT_STAGE
-from hts.engine.stages import Fingerprints
+from hts.engine.stages import WELL_STAGES, Fingerprints
+from hts.errors import StoreError
 from hts.model import WellId
 from hts.recipe import Recipe, fingerprint
-from hts.store import Markers, Plate, read_json
+from hts.store import Markers, Plate
 
 PACE_SAMPLE = 100
 
@@ -34,6 +36,7 @@ class WellFacts:
     fields: tuple[FieldFacts, ...]
     reads: str
     committed: frozenset[str]
+    problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -53,11 +56,13 @@ def gather(plate: Plate, results: Path, recipe: Recipe, prints: Fingerprints) ->
     problems = field_problems(plate.completeness(), recipe, plate.channels)
     wells = []
     for well in plate.wells:
-        numbers = [field.key.field for field in plate[well].fields]
-        fields = tuple(FieldFacts(number, problems.get((well.name, number), "")) for number in numbers)
         reads = well_input(plate, well)
-        committed = frozenset(stage for stage in prints.stages if is_committed(results, prints, stage, well, reads))
-        wells.append(WellFacts(well, fields, reads, committed))
+        fields, problem = _fields(plate, well, problems)
+        usable = {field.number for field in fields if not field.problem}
+        known = (Markers(results, stage, prints.of(stage)).read(well.name) for stage in WELL_STAGES)
+        stages = zip(WELL_STAGES, known, strict=True)
+        committed = frozenset(stage for stage, marker in stages if covers(marker, reads, usable))
+        wells.append(WellFacts(well, fields, reads, committed, problem))
     sizes = plate.shape
     return PlateFacts(
         name=plate.name,
@@ -72,7 +77,8 @@ def gather(plate: Plate, results: Path, recipe: Recipe, prints: Fingerprints) ->
 def _pace(results: Path) -> float | None:
     """Median seconds that a worker took for a field, from a sample of the markers of earlier runs."""
     sample = itertools.islice(results.glob("markers/measure-*/*.json"), PACE_SAMPLE)
-    paces = [read_json(path).get("seconds_per_field") for path in sample]
+    markers = (Markers.read_file(path) for path in sample)
+    paces = [marker.get("seconds_per_field") for marker in markers if marker]
     known = [pace for pace in paces if pace]
     return statistics.median(known) if known else None
 
@@ -82,18 +88,39 @@ def well_input(plate: Plate, well: WellId) -> str:
 
     A plate that `hts convert` did not write has no hash; there its place on disk stands for it.
     """
-    conversion = str(plate.origin.get("conversion"))
-    marker = Markers(plate.path / ".hts", CONVERT_STAGE, conversion).read(well.name)
+    marker = _conversion_marker(plate, well)
     if marker is None:
         return fingerprint("foreign well", 1, {"plate": str(plate.path.resolve()), "well": well.name}, {})
     broken = [[issue[key] for key in ("field", "channel", "z", "t", "status")] for issue in marker["issues"]]
-    return fingerprint("well", 1, {"broken": broken}, {"pixels": marker["pixels"]})
+    return fingerprint("well", 1, {"plate": plate.name, "broken": broken}, {"pixels": marker["pixels"]})
 
 
-def is_committed(results: Path, prints: Fingerprints, stage: str, well: WellId, reads: str) -> bool:
-    """Whether the stage's result of a well is committed for exactly these pixels."""
-    marker = Markers(results, stage, prints.of(stage)).read(well.name)
-    return marker is not None and marker.get("reads") == reads
+def covers(marker: dict[str, Any] | None, reads: str, fields: set[int]) -> bool:
+    """Whether a marker commits a result for exactly these pixels and at least these fields.
+
+    A field that could not be read when the result was made is not covered: it is tried again.
+    """
+    return marker is not None and marker.get("reads") == reads and fields <= set(marker.get("fields", fields))
+
+
+def _fields(plate: Plate, well: WellId, problems: dict[tuple[str, int], str]) -> tuple[tuple[FieldFacts, ...], str]:
+    """The fields of a well with their problems, and what is wrong with the well as a whole."""
+    try:
+        numbers = [field.key.field for field in plate[well].fields]
+    except StoreError as error:
+        return (), " ".join(str(error).split())
+    if is_unfinished(plate, well):
+        return (), "its conversion has not finished; give the hts convert command again"
+    return tuple(FieldFacts(number, problems.get((well.name, number), "")) for number in numbers), ""
+
+
+def is_unfinished(plate: Plate, well: WellId) -> bool:
+    """Whether `hts convert` began this plate and has not committed the well."""
+    return "conversion" in plate.origin and _conversion_marker(plate, well) is None
+
+
+def _conversion_marker(plate: Plate, well: WellId) -> dict[str, Any] | None:
+    return Markers(plate.path / ".hts", CONVERT_STAGE, str(plate.origin.get("conversion"))).read(well.name)
 
 
 def field_problems(planes: pd.DataFrame, recipe: Recipe, plate_channels: tuple[str, ...]) -> dict[tuple[str, int], str]:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import hashlib
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from hts.engine.facts import is_committed
+from hts.engine.facts import covers
+from hts.engine.fields import show_labels
 from hts.engine.prepare import Prepared
-from hts.engine.results import MANIFEST, RunResult, write_manifest
+from hts.engine.results import RunResult, now, read_manifest, write_manifest
 from hts.engine.stages import profile_fingerprint
-from hts.engine.work import row_path
+from hts.engine.work import cells_path, row_path
 from hts.errors import StageError
 from hts.model import WellId
 from hts.recipe import fingerprint
 from hts.stages.profile import PlateProfile, profile_plate
-from hts.store import Markers, list_labels, read_json, read_table, write_json, write_table
+from hts.store import Markers, read_json, read_table, storage_errors, write_json, write_table
 
 
 def finish(
@@ -40,8 +41,8 @@ def finish(
         reasons = [f"{well}: {reason}" for well, reason in failures.items()]
         raise StageError("at least one well has a result", found="\n    ".join(["none", *reasons[:5]]))
     folder = _profiles(prepared, rows)
-    _point_labels(prepared, rows)
-    fields = sum(len(prepared.plate[well].fields) for well in prepared.selected | set(rows))
+    _tidy(prepared, rows)
+    fields = sum(prepared.n_fields[well] for well in prepared.selected | set(rows))
     quality = {**read_json(folder / "quality.json"), "fields_expected": fields}
     expected = prepared.plan.expected
     skipped = len(prepared.plan.done)
@@ -67,30 +68,32 @@ def _committed_rows(prepared: Prepared) -> dict[WellId, str]:
 
     A run of a few wells adds to the profiles; it does not take the other wells away.
     """
+    markers = Markers(prepared.results, "aggregate", prepared.prints.aggregate)
     wells = sorted(prepared.reads.items())
-    done = [
-        (well, reads)
-        for well, reads in wells
-        if is_committed(prepared.results, prepared.prints, "aggregate", well, reads)
-    ]
-    return dict(done)
+    return {well: reads for well, reads in wells if covers(markers.read(well.name), reads, set())}
 
 
 def _profiles(prepared: Prepared, rows: dict[WellId, str]) -> Path:
     """The folder with the plate's profiles; computed unless the same question was answered before."""
     layout = prepared.plate.layout_table()
     described = fingerprint("layout", 1, {"rows": layout.astype(str).to_dict("list")}, {})
-    reads = {"aggregate": prepared.prints.aggregate, **{well.name: source for well, source in rows.items()}}
+    paths = {well.name: row_path(prepared.results, prepared.prints, well.name) for well in rows}
+    reads = {"aggregate": prepared.prints.aggregate, **{well: _content(path) for well, path in paths.items()}}
     name = profile_fingerprint(prepared.recipe, reads, described)
     folder = prepared.results / "profiles" / name
     markers = Markers(prepared.results, "profile", name)
-    if markers.read("plate") is None:
-        paths = [row_path(prepared.results, prepared.prints, well.name) for well in rows]
-        table = pd.concat([read_table(path) for path in paths], ignore_index=True)
+    if prepared.overwrite or markers.read("plate") is None:
+        table = pd.concat([read_table(path) for path in paths.values()], ignore_index=True)
         profile = profile_plate(table, layout, prepared.recipe.profile)
         _write_profile(folder, profile, prepared)
         markers.commit("plate", {"wells": len(rows)})
     return folder
+
+
+def _content(path: Path) -> str:
+    """Hash of a well's row. The same pixels can give another row: a field that could not be read then can be now."""
+    with storage_errors(path):
+        return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _write_profile(folder: Path, profile: PlateProfile, prepared: Prepared) -> None:
@@ -105,40 +108,40 @@ def _write_profile(folder: Path, profile: PlateProfile, prepared: Prepared) -> N
     write_json(folder / "quality.json", quality)
 
 
-def _point_labels(prepared: Prepared, wells: Iterable[WellId]) -> None:
-    """List the labels of this recipe in every finished well: an earlier run may have shown others since."""
-    names = [prepared.prints.label_name(name) for name in prepared.recipe.objects]
-    for well in wells:
-        for field in prepared.plate[well].fields:
-            present = [name for name in names if (field.path / "labels" / name / "zarr.json").exists()]
-            if present:
-                list_labels(field.plate_path, field.key, present)
+def _tidy(prepared: Prepared, rows: dict[WellId, str]) -> None:
+    """Make what people see agree with the profiles.
+
+    Viewers get the labels of this recipe in every finished well (an earlier run may have shown others), and
+    tables of cells whose pixels have changed since, and which no marker commits any more, go away.
+    """
+    for well in rows:
+        show_labels(prepared.plate[well].fields, prepared.recipe, prepared.prints)
+    measured = Markers(prepared.results, "measure", prepared.prints.measure)
+    for well, reads in prepared.reads.items():
+        if well not in rows and not covers(measured.read(well.name), reads, set()):
+            path = cells_path(prepared.results, prepared.prints, well.name)
+            with storage_errors(path):
+                path.unlink(missing_ok=True)
 
 
 def _write_summary(prepared: Prepared, result: RunResult, provenance: dict[str, str]) -> None:
+    """Flip the manifest to these profiles. Time and machine are those of the run that computed the wells."""
+    before = read_manifest(prepared.results).get("current", {})
     computed = result.wells["done"] - result.wells["skipped"]
-    path = prepared.results / MANIFEST
-    before = read_json(path).get("failures", {}) if path.exists() else {}
-    others = {well: reason for well, reason in before.items() if WellId.parse(well) not in prepared.selected}
-    content: dict[str, Any] = {
-        "state": "done",
+    facts: dict[str, Any] = {"seconds": round(result.seconds, 2), "provenance": provenance, "computed": now()}
+    if not computed and "provenance" in before:
+        facts = {name: before[name] for name in facts}
+    current = {
         "wells": result.wells,
-        "failures": {**others, **result.failures},
         "quality": result.quality,
         "label_names": {name: prepared.prints.label_name(name) for name in prepared.recipe.objects},
-        "channels": prepared.recipe.channels,
-        "acquire": prepared.recipe.acquire.model_dump(mode="json"),
-        "overlays": prepared.recipe.report.overlays,
-        "notes": _notes(prepared),
         "recipe_yaml": prepared.recipe.to_yaml(),
-        "current": {
-            "cells": str(result.cells_path.relative_to(prepared.results)),
-            "profiles": str(result.profiles_path.parent.relative_to(prepared.results)),
-        },
+        "notes": _notes(prepared),
+        "cells": str(result.cells_path.relative_to(prepared.results)),
+        "profiles": str(result.profiles_path.parent.relative_to(prepared.results)),
+        **facts,
     }
-    if computed:
-        content |= {"seconds": round(result.seconds, 2), "provenance": provenance}
-    write_manifest(prepared, content)
+    write_manifest(prepared, current=current)
 
 
 def _notes(prepared: Prepared) -> list[str]:

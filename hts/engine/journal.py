@@ -10,22 +10,24 @@ from pathlib import Path
 from hts.store import storage_errors
 
 LOG_NAME = "hts.log"
-LOG = logging.getLogger("hts")
+
+
+def run_logger(run_id: str) -> logging.Logger:
+    """The logger of one run; its records also reach the logger ``hts``."""
+    return logging.getLogger(f"hts.run.{run_id}")
 
 
 @contextlib.contextmanager
-def journal(results: Path) -> Iterator[None]:
-    """Append everything that `hts` logs to ``<results>/hts.log`` until the block ends."""
+def journal(results: Path, log: logging.Logger) -> Iterator[None]:
+    """Append what `log` is told to ``<results>/hts.log`` until the block ends."""
     path = results / LOG_NAME
     with storage_errors(path):
         handler = logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    before = LOG.level
-    LOG.addHandler(handler)
-    LOG.setLevel(logging.INFO)
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
     try:
         yield
     finally:
-        LOG.removeHandler(handler)
-        LOG.setLevel(before)
+        log.removeHandler(handler)
         handler.close()

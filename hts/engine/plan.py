@@ -124,8 +124,8 @@ def make_plan(facts: PlateFacts, costs: Costs, wells: frozenset[WellId] | None =
         dropped = tuple((field.number, field.problem) for field in well.fields if field.problem)
         needed = tuple(stage for stage in WELL_STAGES if overwrite or stage not in well.committed)
         if not usable:
-            reason = "; ".join(f"field {number}: {problem}" for number, problem in dropped) or "the well has no field"
-            hopeless.append((well.well, f"no usable field ({reason})"))
+            reason = "; ".join(f"field {number}: {problem}" for number, problem in dropped)
+            hopeless.append((well.well, well.problem or f"no usable field ({reason or 'the well has none'})"))
         elif needed:
             tasks.append(WellTask(well.well, usable, dropped, _with_followers(needed), well.reads))
         else:

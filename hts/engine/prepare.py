@@ -31,18 +31,22 @@ class Prepared:
     plan: Plan
     selected: frozenset[WellId]
     reads: dict[WellId, str]
+    n_fields: dict[WellId, int]
+    overwrite: bool
     run_id: str
 
     def job(self, task: WellTask) -> WellJob:
         """What the worker of a well is told."""
         places = (str(self.plate.path.resolve()), self.plate.name, str(self.results.resolve()))
-        return WellJob(*places, self.recipe_text, task)
+        return WellJob(*places, self.recipe_text, self.prints, task)
 
 
 def results_folder(plate: Path, out: str | Path | None = None) -> Path:
     """``out``, or ``<plate>.hts`` beside the plate (``sbs.ome.zarr`` → ``sbs.hts``)."""
     if out is not None:
         return Path(out)
+    if plate.name in ("", ".."):
+        plate = plate.resolve()
     return plate.parent / f"{plate.name.removesuffix('.zarr').removesuffix('.ome')}.hts"
 
 
@@ -78,7 +82,19 @@ def prepare(
     text = json.dumps(loaded.to_dict())
     chosen = wells if wells is not None else frozenset(opened.wells)
     reads = {well.well: well.reads for well in facts.wells}
-    return Prepared(opened, loaded, text, prints, results, plan, chosen, reads, uuid.uuid4().hex[:8])
+    return Prepared(
+        plate=opened,
+        recipe=loaded,
+        recipe_text=text,
+        prints=prints,
+        results=results,
+        plan=plan,
+        selected=chosen,
+        reads=reads,
+        n_fields={well.well: len(well.fields) for well in facts.wells},
+        overwrite=overwrite,
+        run_id=uuid.uuid4().hex[:8],
+    )
 
 
 def _check_planes(recipe: Recipe, sizes: dict[str, int]) -> None:

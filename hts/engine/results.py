@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hts.engine.prepare import Prepared
+from hts.engine.stages import WELL_STAGES
 from hts.errors import NotFoundError
 from hts.store import read_json, read_table, write_json
 
@@ -44,7 +45,7 @@ class RunResult:
 
     @cached_property
     def cells(self) -> pd.DataFrame:
-        """One row a cell of the whole plate."""
+        """One row a cell of all wells of the profiles."""
         return read_table(self.cells_path)
 
     def to_json(self) -> dict[str, Any]:
@@ -61,25 +62,40 @@ class RunResult:
         }
 
 
-def write_manifest(prepared: Prepared, content: dict[str, Any]) -> None:
-    """Flip the pointer: what the folder holds now. Earlier results stay where they are."""
+def write_manifest(prepared: Prepared, **sections: dict[str, Any]) -> None:
+    """Write sections of the manifest; the others stay.
+
+    ``run`` is about the run that was begun last, ``current`` about the profiles that were finished last:
+    it flips only when they are whole, and earlier results stay where they are.
+    """
     path = prepared.results / MANIFEST
     previous = read_json(path) if path.exists() else {}
-    prints = prepared.prints
-    manifest = {
-        **previous,
-        "plate": str(prepared.plate.path.resolve()),
+    same = {
         "recipe": prepared.recipe.name,
-        "written": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "selected": sorted(well.name for well in prepared.selected),
-        "fingerprints": {stage: prints.of(stage) for stage in prints.stages},
-        **content,
+        "fingerprints": {stage: prepared.prints.of(stage) for stage in WELL_STAGES},
+        "written": now(),
     }
-    write_json(path, manifest)
+    written = {name: {**same, **content} for name, content in sections.items()}
+    write_json(path, {**previous, "plate": str(prepared.plate.path.resolve()), **written})
+
+
+def earlier_failures(prepared: Prepared) -> dict[str, str]:
+    """Failures of wells that this run does not touch, from the run before it with the same settings."""
+    path = prepared.results / MANIFEST
+    before = read_json(path).get("run", {}) if path.exists() else {}
+    if before.get("fingerprints") != {stage: prepared.prints.of(stage) for stage in WELL_STAGES}:
+        return {}
+    selected = {well.name for well in prepared.selected}
+    return {well: reason for well, reason in before.get("failures", {}).items() if well not in selected}
+
+
+def now() -> str:
+    """The time in UTC, to the second."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
 def read_manifest(results: Path) -> dict[str, Any]:
-    """The manifest of a results folder.
+    """The manifest of a results folder: plate, and the sections ``run`` and ``current``.
 
     Raises
     ------

@@ -7,23 +7,22 @@ any size costs the scheduler the same; when the last well is committed it makes 
 from __future__ import annotations
 
 import contextlib
-import datetime
 import itertools
 import threading
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hts.engine.attempts import Attempts
-from hts.engine.clusters import worker_memory_bytes
+from hts.engine.clusters import wait_for_workers, worker_memory_bytes
 from hts.engine.finish import finish
-from hts.engine.journal import LOG, journal
+from hts.engine.journal import journal, run_logger
 from hts.engine.plan import Plan, WellTask, check_memory
 from hts.engine.prepare import Prepared, prepare
 from hts.engine.provenance import provenance
-from hts.engine.results import RunResult, write_manifest
+from hts.engine.results import RunResult, earlier_failures, now, write_manifest
 from hts.engine.work import WellDone, run_well, warm_up
 from hts.errors import StageError, StoreError
 from hts.model import WellId
@@ -35,6 +34,9 @@ if TYPE_CHECKING:
 
 WINDOW_PER_THREAD = 3
 """Wells queued for each worker thread: enough that none ever waits, few enough to stop at once."""
+LANDING_S = 20.0
+"""How long a stopped run waits for the wells that are being computed."""
+_POLL_S = 0.02
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,6 @@ class _State:
     lock: threading.Lock = field(default_factory=threading.Lock)
     failures: dict[str, str] = field(default_factory=dict)
     computed: int = 0
-    failed: int = 0
     running: int = 0
     cells: int = 0
     begin: float = field(default_factory=time.perf_counter)
@@ -80,6 +81,8 @@ class Run:
         self._guards = guards
         self._state = _State(failures={well.name: reason for well, reason in prepared.plan.hopeless})
         self._stop = threading.Event()
+        self._started = now()
+        self._log = run_logger(prepared.run_id)
         self._thread = threading.Thread(target=self._work, name=f"hts-{prepared.plate.name}", daemon=True)
         self._thread.start()
 
@@ -138,16 +141,15 @@ class Run:
     def _work(self) -> None:
         with self._guards:
             try:
-                self._manifest("running", started=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"))
+                self._manifest("running")
                 self._compute()
-                if self._stop.is_set():
-                    self._manifest("stopped")
-                    return
-                self._state.result = self._finish()
-                LOG.info("%s", self._state.result.wells)
+                if not self._stop.is_set():
+                    self._state.result = self._finish()
+                    self._log.info("%s", self._state.result.wells)
+                self._manifest("stopped" if self._stop.is_set() else "done")
             except BaseException as error:
                 # Whatever ends the thread must reach the caller of result().
-                LOG.error("the run ended: %s", error)
+                self._log.error("the run ended: %s", error)
                 self._state.error = error
                 with contextlib.suppress(StoreError):
                     self._manifest("failed")
@@ -156,11 +158,50 @@ class Run:
         plan, state = self._prepared.plan, self._state
         if not plan.tasks:
             return
-        state.compile_s = float(self._client.submit(warm_up, pure=False, key=f"compile-{time.time_ns()}").result())
-        threads = max(1, sum(self._client.nthreads().values()))
-        _slide(self, list(plan.tasks), threads * WINDOW_PER_THREAD)
+        compiled = self._client.submit(warm_up, pure=False, key=f"compile-{self._prepared.run_id}")
+        while not compiled.done() and not self._stop.is_set():
+            self._stop.wait(_POLL_S)
+        if not self._stop.is_set():
+            state.compile_s = float(_outcome(compiled))
+            threads = max(1, sum(self._client.nthreads().values()))
+            self._slide(threads * WINDOW_PER_THREAD)
 
-    def submit_well(self, task: WellTask) -> Future:
+    def _slide(self, window: int) -> None:
+        """Keep at most `window` wells on the cluster until all are collected or the run is stopped."""
+        from distributed import as_completed
+
+        waiting = iter(self._prepared.plan.tasks)
+        flying: dict[Future, WellTask] = {}
+        arrivals = as_completed()
+
+        def launch(number: int) -> None:
+            for task in itertools.islice(waiting, number):
+                future = self._submit_well(task)
+                flying[future] = task
+                arrivals.add(future)
+
+        try:
+            launch(window)
+            while flying and not self._stop.is_set():
+                if arrivals.has_ready():
+                    future = next(arrivals)
+                    self._collect(future, flying.pop(future))
+                    launch(1)
+                else:
+                    self._stop.wait(_POLL_S)
+        finally:
+            self._land(flying)
+
+    def _land(self, flying: dict[Future, WellTask]) -> None:
+        """Cancel what has not begun, and wait a while for what has: it still writes, and the locks are ours."""
+        for future in flying:
+            with contextlib.suppress(Exception):
+                future.cancel()
+        deadline = time.monotonic() + LANDING_S
+        while flying and Attempts(self._prepared.results).any_open() and time.monotonic() < deadline:
+            time.sleep(_POLL_S)
+
+    def _submit_well(self, task: WellTask) -> Future:
         """Send one well to the cluster under a key that the dashboard groups by stage and plate."""
         prepared = self._prepared
         job = prepared.job(task)
@@ -169,16 +210,15 @@ class Run:
             self._state.running += 1
         return self._client.submit(run_well, job, key=key, pure=False)
 
-    def collect(self, future: Future, task: WellTask) -> None:
-        """Take note of a finished well; a `StoreError` in it ends the run."""
+    def _collect(self, future: Future, task: WellTask) -> None:
+        """Take note of a finished well; what concerns more than this well ends the run."""
+        from distributed import KilledWorker
+
         state = self._state
         try:
-            done: WellDone = future.result()
-        except StoreError:
-            raise
-        except Exception as error:
-            # A worker that died too often, or anything Dask itself raises: the well is lost, the plate goes on.
-            done = WellDone(task.well.name, failed=f"{type(error).__name__}: {error}")
+            done: WellDone = _outcome(future)
+        except KilledWorker as error:
+            done = WellDone(task.well.name, failed=f"its workers died: {error}")
         finally:
             with state.lock:
                 state.running -= 1
@@ -186,10 +226,10 @@ class Run:
             state.cells += done.cells
             if done.failed:
                 state.failures[done.well] = done.failed
-                LOG.error("%s failed: %s", done.well, " ".join(done.failed.split()))
+                self._log.error("%s failed: %s", done.well, " ".join(done.failed.split()))
             else:
                 state.computed += 1
-                LOG.info("%s done: %d cells, %.2f s", done.well, done.cells, done.seconds)
+                self._log.info("%s done: %d cells, %.2f s", done.well, done.cells, done.seconds)
 
     def _finish(self) -> RunResult:
         state = self._state
@@ -201,35 +241,36 @@ class Run:
             provenance=provenance(self._client, state.compile_s),
         )
 
-    def _manifest(self, state: str, **facts: str) -> None:
-        write_manifest(self._prepared, {"state": state, **facts})
+    def _manifest(self, state: str) -> None:
+        selected = {well.name for well in self._prepared.selected}
+        failures = {**earlier_failures(self._prepared), **self._state.failures}
+        facts = {"state": state, "started": self._started, "selected": sorted(selected)}
+        write_manifest(self._prepared, run={**facts, "failures": dict(sorted(failures.items()))})
 
 
-def _slide(run: Run, tasks: list[WellTask], window: int) -> None:
-    """Keep at most `window` wells on the cluster until all are collected or the run is stopped."""
-    from distributed import as_completed
+def _outcome(future: Future) -> Any:
+    """The result of a future.
 
-    waiting = iter(tasks)
-    flying: dict[Future, WellTask] = {}
-    arrivals = as_completed()
+    Raises
+    ------
+    StoreError, KilledWorker
+        as they are.
+    StageError
+        for everything else that Dask can raise: the scheduler is gone, or the workers cannot run our code.
+    """
+    from distributed import KilledWorker
+
     try:
-        for task in itertools.islice(waiting, window):
-            future = run.submit_well(task)
-            flying[future] = task
-            arrivals.add(future)
-        while flying and not run._stop.is_set():
-            if not arrivals.has_ready():
-                time.sleep(0.02)
-                continue
-            future = next(arrivals)
-            run.collect(future, flying.pop(future))
-            for task in itertools.islice(waiting, 1):
-                following = run.submit_well(task)
-                flying[following] = task
-                arrivals.add(following)
-    finally:
-        for future in flying:
-            future.cancel()
+        return future.result()
+    except (StoreError, KilledWorker):
+        raise
+    except Exception as error:
+        raise StageError(
+            "the cluster runs the wells to their end",
+            found=f"{type(error).__name__}: {error}",
+            cause="the scheduler is gone, or its workers have not the same packages installed",
+            fix="mend the cluster and submit again; what is committed is kept",
+        ) from error
 
 
 def submit(
@@ -255,13 +296,14 @@ def submit(
     Raises
     ------
     RecipeError, NotFoundError
-        when recipe and plate do not fit; nothing has run then.
+        when recipe and plate do not fit, or the cluster has no worker; nothing has run then.
     StoreError
         when the results folder cannot be written.
     UsageError
         when another run works in it, or a task would not fit into a worker.
     """
     prepared = prepare(plate, recipe, out=out, wells=wells, overwrite=overwrite)
+    wait_for_workers(client)
     check_memory(prepared.plan, worker_memory_bytes(client))
     ensure_writable(prepared.results)
     guards = ExitStack()
@@ -269,8 +311,9 @@ def submit(
         guards.enter_context(exclusive(prepared.results, "run"))
         # The plate holds the labels: one writer there too, whatever the results folder.
         guards.enter_context(exclusive(prepared.plate.path / ".hts", "run"))
-        guards.enter_context(journal(prepared.results))
-        LOG.info("recipe %s on %s: %s", prepared.recipe.name, prepared.plate.path, prepared.plan.lines()[0])
+        log = run_logger(prepared.run_id)
+        guards.enter_context(journal(prepared.results, log))
+        log.info("recipe %s on %s: %s", prepared.recipe.name, prepared.plate.path, prepared.plan.lines()[0])
         Attempts(prepared.results).reset()
         if overwrite:
             _discard(prepared)

@@ -24,10 +24,6 @@ class Fingerprints:
     measure: str
     aggregate: str
 
-    @property
-    def stages(self) -> tuple[str, ...]:
-        return WELL_STAGES
-
     def of(self, stage: str) -> str:
         return str(getattr(self, stage))
 
@@ -80,6 +76,12 @@ def feature_names(recipe: Recipe) -> list[str]:
     return [info.column for info in cell_catalogue(recipe) if info.is_feature]
 
 
+def counted_objects(recipe: Recipe) -> tuple[str, ...]:
+    """Object sets that a well's row counts: the primary one, and all others that are measured."""
+    primary, *others = recipe.objects
+    return (primary, *(name for name in others if recipe.measure.objects is None or name in recipe.measure.objects))
+
+
 def check_columns(recipe: Recipe) -> None:
     """Refuse a recipe whose readouts name columns that the run will not make, before it runs.
 
@@ -97,7 +99,7 @@ def check_columns(recipe: Recipe) -> None:
                 found=repr(name),
                 fix=f"nearest: {nearest[0]}" if nearest else "add its feature family to measure.features",
             )
-    made = profile_columns(columns, recipe.objects, recipe.profile)
+    made = profile_columns(columns, counted_objects(recipe), recipe.profile)
     if recipe.profile.readout not in made:
         nearest = difflib.get_close_matches(recipe.profile.readout, made, 1, cutoff=0.3)
         raise RecipeError(

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from hts.engine.facts import well_input
+from hts.engine.facts import is_unfinished, well_input
 from hts.engine.prepare import results_folder
 from hts.engine.results import MANIFEST, read_manifest
-from hts.errors import StoreError, UsageError
-from hts.store import Markers, Plate, exclusive, read_json
+from hts.errors import StoreError
+from hts.store import Markers, Plate, is_held, read_json
 
 if TYPE_CHECKING:
     from hts.model import WellId
@@ -72,8 +72,14 @@ class Status:
         return text + [f"note: {note}" for note in self.notes] + [f"results: {self.results}"]
 
 
-def status(plate: Plate | str | Path, out: str | Path | None = None) -> Status:
+def status(plate: Plate | str | Path, out: str | Path | None = None, *, section: str = "run") -> Status:
     """The state of a plate and of the run in its results folder.
+
+    Parameters
+    ----------
+    plate : an open plate or its path.
+    out : the results folder; ``<plate>.hts`` beside the plate when None.
+    section : ``run`` for the run that was begun last, ``current`` for the one whose profiles stand.
 
     Raises
     ------
@@ -83,16 +89,17 @@ def status(plate: Plate | str | Path, out: str | Path | None = None) -> Status:
     opened = plate if isinstance(plate, Plate) else Plate.open(plate)
     results = results_folder(opened.path, out)
     manifest = read_manifest(results) if (results / MANIFEST).exists() else {}
+    run = {**manifest.get("run", {}), **manifest.get(section, {})}
     rows, dropped = [], []
     for well in opened.wells:
-        row, fields = _well(opened, well, results, manifest)
+        row, fields = _well(opened, well, results, run)
         rows.append(row)
         dropped += fields
     return Status(
         plate=opened.path,
         results=results,
-        state=_state(results, manifest),
-        recipe=str(manifest.get("recipe", "")),
+        state=_state(results, manifest.get("run", {})),
+        recipe=str(run.get("recipe", "")),
         wells=pd.DataFrame(rows, columns=WELL_COLUMNS),
         planes=broken_planes(opened),
         dropped_fields=dropped,
@@ -113,32 +120,29 @@ def plate_notes(plate: Plate) -> list[str]:
     return [*plate.origin.get("notes", []), *(read_json(path) if path.exists() else [])]
 
 
-def _state(results: Path, manifest: dict[str, Any]) -> str:
-    state = str(manifest.get("state", "converted"))
+def _state(results: Path, run: dict[str, Any]) -> str:
+    state = str(run.get("state", "converted"))
     if state != "running":
         return state
-    try:
-        with exclusive(results, "look"):
-            # Nobody holds the lock: whoever said "running" is gone.
-            return "interrupted"
-    except UsageError:
-        return "running"
-    except StoreError:
-        return state
+    # When nobody holds the lock, whoever said "running" is gone.
+    return "running" if is_held(results) else "interrupted"
 
 
-def _well(
-    plate: Plate, well: WellId, results: Path, manifest: dict[str, Any]
-) -> tuple[list[Any], list[dict[str, Any]]]:
-    prints = manifest.get("fingerprints", {})
+def _well(plate: Plate, well: WellId, results: Path, run: dict[str, Any]) -> tuple[list[Any], list[dict[str, Any]]]:
+    prints = run.get("fingerprints", {})
     reads = well_input(plate, well)
-    expected = len(plate[well].fields)
+    try:
+        expected = len(plate[well].fields)
+    except StoreError as error:
+        return [well.name, "failed", " ".join(str(error).split()), 0, 0, 0, 0.0], []
+    if is_unfinished(plate, well):
+        return [well.name, "waiting", "its conversion has not finished", 0, 0, expected, 0.0], []
     markers = {stage: Markers(results, stage, name).read(well.name) for stage, name in prints.items()}
     measured, done = markers.get("measure"), markers.get("aggregate")
     if done is not None and measured is not None and done["reads"] == reads:
         dropped = [{"well": well.name, "field": field, "reason": reason} for field, reason in measured["dropped"]]
         row = [well.name, "done", "", done["cells"], measured["fields_used"], expected, done["seconds"]]
         return row, dropped
-    reason = manifest.get("failures", {}).get(well.name)
+    reason = run.get("failures", {}).get(well.name)
     state = "failed" if reason else "waiting"
     return [well.name, state, reason or "", 0, 0, expected, 0.0], []

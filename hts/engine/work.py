@@ -1,4 +1,4 @@
-"""A task is a well: its fields are read ahead, segmented and measured, and written behind; then it is committed.
+"""A task is a well: its fields become a table of cells, the table becomes a row, and each is committed.
 
 This is what runs on the workers. It is told everything in a :class:`WellJob` and returns a few numbers;
 pixels, labels and tables go to the store.
@@ -6,31 +6,23 @@ pixels, labels and tables go to the store.
 
 from __future__ import annotations
 
-import concurrent.futures
 import functools
 import json
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from hts.engine.attempts import Attempts
+from hts.engine.fields import Measured, process_fields, show_labels
 from hts.engine.plan import WellTask
-from hts.engine.stages import Fingerprints, cell_catalogue, feature_names, fingerprints, segmenter_steps
-from hts.errors import HtsError, SourceError, StageError, StoreError
+from hts.engine.stages import Fingerprints, cell_catalogue, counted_objects, feature_names, fingerprints
+from hts.errors import HtsError, StageError, StoreError
 from hts.recipe import Recipe
-from hts.stages.measure import measure_field
 from hts.stages.profile import aggregate_cells
-from hts.stages.segment import segment_field
-from hts.store import Field, Markers, Plate, list_labels, read_table, write_labels, write_table
-
-Planes = dict[str, NDArray[Any]]
-Labels = dict[str, NDArray[np.int32]]
+from hts.store import Field, Markers, Plate, read_table, write_table
 
 
 @dataclass(frozen=True)
@@ -41,6 +33,7 @@ class WellJob:
     plate_name: str
     results: str
     recipe: str
+    prints: Fingerprints
     task: WellTask
 
 
@@ -55,9 +48,8 @@ class WellDone:
 
 
 @functools.lru_cache(maxsize=4)
-def _recipe(text: str) -> tuple[Recipe, Fingerprints]:
-    recipe = Recipe.from_dict(json.loads(text))
-    return recipe, fingerprints(recipe)
+def _recipe(text: str) -> Recipe:
+    return Recipe.from_dict(json.loads(text))
 
 
 def warm_up() -> float:
@@ -96,20 +88,24 @@ def run_well(job: WellJob) -> WellDone:
 
 
 def _run_stages(job: WellJob, begin: float) -> int:
-    recipe, prints = _recipe(job.recipe)
+    recipe = _recipe(job.recipe)
+    if fingerprints(recipe) != job.prints:
+        raise StageError(
+            "the worker has the same stages as the process that submitted the run",
+            found="other versions of hts or of a plug-in",
+            fix="install the same packages on all workers",
+        )
     if "measure" in job.task.stages:
-        _measure_well(job, recipe, prints)
-    path = cells_path(Path(job.results), prints, job.task.well.name)
+        _measure_well(job, recipe)
     try:
-        cells = read_table(path)
+        cells = read_table(cells_path(Path(job.results), job.prints, job.task.well.name))
     except StoreError as error:
         # A damaged table costs its well; only what cannot be written ends the run.
         raise StageError("the well's table of cells can be read", found=" ".join(str(error).split())) from error
-    row = _aggregate_well(job, recipe, prints, cells)
-    target = row_path(Path(job.results), prints, job.task.well.name)
-    write_table(target, pd.DataFrame([row]))
+    row = _aggregate_well(job, recipe, cells)
+    write_table(row_path(Path(job.results), job.prints, job.task.well.name), pd.DataFrame([row]))
     seconds = round(time.perf_counter() - begin, 2)
-    _commit(job, prints, "aggregate", {"cells": len(cells), "seconds": seconds})
+    _commit(job, "aggregate", {"cells": len(cells), "seconds": seconds})
     return len(cells)
 
 
@@ -123,114 +119,61 @@ def row_path(results: Path, prints: Fingerprints, well: str) -> Path:
     return results / "wells" / prints.aggregate / f"{well}.parquet"
 
 
-def _commit(job: WellJob, prints: Fingerprints, stage: str, content: dict[str, Any]) -> None:
-    markers = Markers(Path(job.results), stage, prints.of(stage))
-    markers.commit(job.task.well.name, {"reads": job.task.reads, **content})
+def _markers(job: WellJob, stage: str) -> Markers:
+    return Markers(Path(job.results), stage, job.prints.of(stage))
 
 
-def _measure_well(job: WellJob, recipe: Recipe, prints: Fingerprints) -> None:
-    """Segment (or read the labels) and measure all fields; read, compute and write overlap."""
-    begin = time.perf_counter()
+def _commit(job: WellJob, stage: str, content: dict[str, Any]) -> None:
+    _markers(job, stage).commit(job.task.well.name, {"reads": job.task.reads, **content})
+
+
+def _measure_well(job: WellJob, recipe: Recipe) -> None:
+    """Process the fields, write the table of cells, commit segmentation and measurement."""
     well = Plate.open(job.plate)[job.task.well]
     fields = [well.field(number) for number in job.task.fields]
     segmenting = "segment" in job.task.stages
-    tables: list[pd.DataFrame] = []
-    dropped = list(job.task.dropped)
-    with (
-        concurrent.futures.ThreadPoolExecutor(1, "read") as reader,
-        concurrent.futures.ThreadPoolExecutor(1, "write") as writer,
-    ):
-        written: list[concurrent.futures.Future[None]] = []
-        load = functools.partial(_load, recipe=recipe, prints=prints, segmenting=segmenting)
-        for field, loaded in _read_ahead(reader, fields, load):
-            try:
-                planes, labels = loaded.result()
-                if segmenting:
-                    labels = segment_field(planes, segmenter_steps(recipe))
-                tables.append(_measure_field(job, field, recipe, planes, labels))
-            except (SourceError, StageError) as error:
-                dropped.append((field.key.field, " ".join(str(error).split())))
-                continue
-            if segmenting:
-                written.append(writer.submit(_save_labels, field, labels, prints))
-        for future in written:
-            future.result()
-    if not tables:
+    known = {} if segmenting else _unsegmented(job)
+    usable = [field for field in fields if field.key.field not in known]
+    measured = process_fields(usable, recipe, job.prints, segmenting)
+    measured.unsegmented.update(known)
+    dropped = [*job.task.dropped, *measured.dropped]
+    if not measured.tables:
         reasons = "; ".join(f"field {number}: {reason}" for number, reason in dropped)
         raise StageError("at least one field of the well can be used", found=reasons)
     if segmenting:
-        _show_labels(fields, recipe, prints)
-        _commit(job, prints, "segment", {"dropped": dropped})
-    _write_cells(job, recipe, prints, tables)
-    pace = {"seconds_per_field": round((time.perf_counter() - begin) / len(fields), 3)} if segmenting else {}
-    _commit(job, prints, "measure", {"dropped": dropped, "fields_used": len(tables), **pace})
+        _commit_labels(job, recipe, fields, measured)
+    _write_cells(job, recipe, measured.tables)
+    facts = {"fields": [*measured.read, *known], "fields_used": len(measured.tables), "dropped": dropped}
+    pace = {"seconds_per_field": measured.seconds_per_field} if segmenting else {}
+    _commit(job, "measure", {**facts, **pace})
 
 
-def _read_ahead(reader: concurrent.futures.Executor, fields: list[Field], load: Any) -> Iterator[tuple[Field, Any]]:
-    """Each field with its future; the next one is being read while the caller computes."""
-    following = reader.submit(load, fields[0]) if fields else None
-    for i, field in enumerate(fields):
-        current = following
-        following = reader.submit(load, fields[i + 1]) if i + 1 < len(fields) else None
-        yield field, current
+def _unsegmented(job: WellJob) -> dict[int, str]:
+    """Fields that have no labels because they could not be segmented, with the reasons."""
+    marker = _markers(job, "segment").read(job.task.well.name) or {}
+    return {int(number): str(reason) for number, reason in marker.get("unsegmented", {}).items()}
 
 
-def _load(field: Field, *, recipe: Recipe, prints: Fingerprints, segmenting: bool) -> tuple[Planes, Labels]:
-    """Planes by role, and the committed labels when they are not made anew."""
-    planes = {role: read_projection(field, str(channel), recipe) for role, channel in recipe.channels.items()}
-    if segmenting:
-        return planes, {}
-    return planes, {name: field.read_labels(prints.label_name(name)) for name in recipe.objects}
+def _commit_labels(job: WellJob, recipe: Recipe, fields: list[Field], measured: Measured) -> None:
+    show_labels(fields, recipe, job.prints)
+    _commit(job, "segment", {"fields": measured.read, "unsegmented": measured.unsegmented})
 
 
-def read_projection(field: Field, channel: str, recipe: Recipe) -> NDArray[Any]:
-    """The plane (Y, X) of a channel that the recipe asks for: one z, or a projection over all, plane by plane."""
-    n_z, wanted, t = field.sizes.get("z", 1), recipe.acquire.z, recipe.acquire.t
-    if isinstance(wanted, int) or n_z == 1:
-        return field.read_plane(channel, t=t, z=wanted if isinstance(wanted, int) else 0)
-    first = field.read_plane(channel, t=t, z=0)
-    if wanted == "max":
-        for z in range(1, n_z):
-            first = np.maximum(first, field.read_plane(channel, t=t, z=z))
-        return first
-    total = first.astype(np.float64)
-    for z in range(1, n_z):
-        total += field.read_plane(channel, t=t, z=z)
-    return (total / n_z).astype(np.float32)
-
-
-def _measure_field(job: WellJob, field: Field, recipe: Recipe, planes: Planes, labels: Labels) -> pd.DataFrame:
-    table = measure_field(labels, planes, recipe.measure)
-    table.insert(0, "Metadata_Plate", job.plate_name)
-    table.insert(1, "Metadata_Well", job.task.well.name)
-    table.insert(2, "Metadata_Site", field.key.field)
-    return table
-
-
-def _save_labels(field: Field, labels: Labels, prints: Fingerprints) -> None:
-    named = {prints.label_name(name): plane for name, plane in labels.items()}
-    write_labels(field.plate_path, field.key, named, field.pixel_size)
-
-
-def _show_labels(fields: list[Field], recipe: Recipe, prints: Fingerprints) -> None:
-    names = [prints.label_name(name) for name in recipe.objects]
-    for field in fields:
-        present = [name for name in names if (field.path / "labels" / name / "zarr.json").exists()]
-        list_labels(field.plate_path, field.key, present)
-
-
-def _write_cells(job: WellJob, recipe: Recipe, prints: Fingerprints, tables: list[pd.DataFrame]) -> None:
+def _write_cells(job: WellJob, recipe: Recipe, tables: list[pd.DataFrame]) -> None:
     described = {info.column: info.described() for info in cell_catalogue(recipe)}
     cells = pd.concat(tables, ignore_index=True)
-    write_table(cells_path(Path(job.results), prints, job.task.well.name), cells, described)
+    # A well without cells must have the same column types as all others.
+    for place, (name, text) in enumerate((("Plate", job.plate_name), ("Well", job.task.well.name))):
+        cells.insert(place, f"Metadata_{name}", pd.Series(text, index=cells.index, dtype="string"))
+    write_table(cells_path(Path(job.results), job.prints, job.task.well.name), cells, described)
 
 
-def _aggregate_well(job: WellJob, recipe: Recipe, prints: Fingerprints, cells: pd.DataFrame) -> dict[str, Any]:
-    marker = Markers(Path(job.results), "measure", prints.measure).read(job.task.well.name) or {}
+def _aggregate_well(job: WellJob, recipe: Recipe, cells: pd.DataFrame) -> dict[str, Any]:
+    marker = _markers(job, "measure").read(job.task.well.name) or {}
     return {
         "Metadata_Plate": job.plate_name,
         "Metadata_Well": job.task.well.name,
         "Metadata_FieldsUsed": int(marker.get("fields_used", 0)),
         "Metadata_FieldsExpected": len(job.task.fields) + len(job.task.dropped),
-        **aggregate_cells(cells, feature_names(recipe), recipe.objects, recipe.profile),
+        **aggregate_cells(cells, feature_names(recipe), counted_objects(recipe), recipe.profile),
     }

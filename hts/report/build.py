@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+import yaml
 
-from hts.engine import Status, read_manifest, status
+from hts.engine import Status, read_manifest, read_projection, status
 from hts.errors import HtsError, NotFoundError
+from hts.recipe import Recipe
 from hts.report.data import Overlay, ReportData
 from hts.report.overlays import composite, outline_colors, outline_rgba
 from hts.report.page import write_page
@@ -23,12 +24,12 @@ OVERLAY_LIMIT_PX = 1024
 _FALLBACK_COLORS = ("4060FF", "30D050", "FF4040", "FFC020", "C040FF")
 
 
-def write_report(plate: str | Path, results: str | Path | None = None) -> Path:
+def write_report(plate: Plate | str | Path, results: str | Path | None = None) -> Path:
     """Write ``report.html`` of a plate's last run into its results folder.
 
     Parameters
     ----------
-    plate : the OME-Zarr plate.
+    plate : an open plate or its path.
     results : folder of the run; ``<plate>.hts`` beside the plate when None.
 
     Raises
@@ -42,18 +43,18 @@ def write_report(plate: str | Path, results: str | Path | None = None) -> Path:
     return write_page(data, status(plate, results).results / REPORT_NAME)
 
 
-def report_data(plate: str | Path, results: str | Path | None = None) -> ReportData:
+def report_data(plate: Plate | str | Path, results: str | Path | None = None) -> ReportData:
     """Gather what the page shows; see :func:`write_report`."""
-    opened = Plate.open(plate)
-    state = status(opened, results)
-    manifest = read_manifest(state.results)
-    if "current" not in manifest:
+    opened = plate if isinstance(plate, Plate) else Plate.open(plate)
+    state = status(opened, results, section="current")
+    manifest = read_manifest(state.results).get("current", {})
+    if not manifest:
         raise NotFoundError(
             f"profiles of {opened.name} in {state.results}",
             found=f"a run that is {state.state}",
             fix="give the hts run command again; it goes on where it ended",
         )
-    folder = state.results / manifest["current"]["profiles"]
+    folder = state.results / manifest["profiles"]
     profiles = read_table(folder / "profiles.parquet")
     quality = manifest["quality"]
     dose = read_json(folder / "dose.json")
@@ -90,15 +91,15 @@ def _controls(profiles: pd.DataFrame, quality: Mapping[str, Any]) -> pd.DataFram
 
 
 def _provenance(manifest: Mapping[str, Any]) -> dict[str, str]:
-    facts = {"recipe": str(manifest["recipe"]), "run started": str(manifest.get("started", ""))}
-    facts["seconds"] = str(manifest.get("seconds", ""))
-    facts |= {str(key): str(value) for key, value in manifest.get("provenance", {}).items()}
+    facts = {"recipe": str(manifest["recipe"]), "run started": str(manifest["computed"])}
+    facts["seconds"] = str(manifest["seconds"])
+    facts |= {str(key): str(value) for key, value in manifest["provenance"].items()}
     return facts | {f"fingerprint of {stage}": name for stage, name in manifest["fingerprints"].items()}
 
 
 def _notes(state: Status, manifest: Mapping[str, Any]) -> Iterable[str]:
     yield from state.notes
-    yield from manifest.get("notes", [])
+    yield from manifest["notes"]
     for drop in state.dropped_fields:
         yield f"{drop['well']} field {drop['field']} was left out: {drop['reason']}"
 
@@ -106,10 +107,11 @@ def _notes(state: Status, manifest: Mapping[str, Any]) -> Iterable[str]:
 def _overlays(plate: Plate, manifest: Mapping[str, Any], profiles: pd.DataFrame) -> Iterable[Overlay]:
     """Fields of random and of extreme wells with the outlines of their objects."""
     readout = str(manifest["quality"]["readout"])
-    for well, reason in _choose(profiles, readout, int(manifest["overlays"]), plate.name):
+    recipe = Recipe.from_dict(yaml.safe_load(manifest["recipe_yaml"]))
+    for well, reason in _choose(profiles, readout, recipe.report.overlays, plate.name):
         for field in plate[well].fields:
             try:
-                yield _overlay(field, manifest, reason, plate.channel_colors)
+                yield _overlay(field, recipe, manifest["label_names"], (reason, plate.channel_colors))
             except HtsError:
                 # A field that cannot be shown is one picture less; why it is broken stands in the list of failures.
                 continue
@@ -130,12 +132,14 @@ def _choose(profiles: pd.DataFrame, readout: str, number: int, seed: str) -> lis
     return [*chosen.items(), *((well, "random") for well in sorted(drawn))]
 
 
-def _overlay(field: Field, manifest: Mapping[str, Any], reason: str, plate_colors: Mapping[str, str]) -> Overlay:
+def _overlay(
+    field: Field, recipe: Recipe, names: Mapping[str, str], shown_as: tuple[str, Mapping[str, str]]
+) -> Overlay:
+    reason, plate_colors = shown_as
     level = _level(field)
-    channels = [str(channel) for channel in manifest["channels"].values()]
-    planes = [_plane(field, channel, level, manifest["acquire"]) for channel in channels]
+    channels = [str(channel) for channel in recipe.channels.values()]
+    planes = [read_projection(field, channel, recipe.acquire, level) for channel in channels]
     colors = _colors(channels, plate_colors)
-    names = manifest["label_names"]
     # Derived sets share their edges with the sets they come from; two outlines are enough to judge.
     shown = {name: field.read_labels(names[name], level) for name in list(names)[:2]}
     return Overlay(
@@ -155,11 +159,6 @@ def _level(field: Field) -> int:
         if max(field.array(level).shape[-2:]) <= OVERLAY_LIMIT_PX:
             return level
     return field.levels - 1
-
-
-def _plane(field: Field, channel: str, level: int, acquire: Mapping[str, Any]) -> NDArray[Any]:
-    z = acquire["z"] if isinstance(acquire["z"], int) else field.sizes.get("z", 1) // 2
-    return field.read_plane(channel, t=acquire["t"], z=z, level=level)
 
 
 def _colors(channels: list[str], plate_colors: Mapping[str, str]) -> list[str]:

@@ -4,7 +4,7 @@ This is the only package that touches Zarr. Images follow OME-Zarr 0.5 (Zarr v3)
 2× pyramids, labels inside the plate.
 """
 
-from hts.store.files import ensure_writable, exclusive, read_json, storage_errors, write_json
+from hts.store.files import ensure_writable, exclusive, is_held, read_json, storage_errors, write_json
 from hts.store.labels import list_labels, write_labels
 from hts.store.markers import Markers
 from hts.store.plate import Field, Plate, Well
@@ -21,6 +21,7 @@ __all__ = [
     "create_plate",
     "ensure_writable",
     "exclusive",
+    "is_held",
     "list_labels",
     "read_json",
     "read_table",

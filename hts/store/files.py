@@ -7,12 +7,14 @@ import errno
 import json
 import os
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from hts.errors import HtsError, StoreError, UsageError
 
+LOCK_TRIES = 10
 _CAUSES = {
     errno.ENOSPC: ("the disk is full", "free some space and give the same command again: what is committed is kept"),
     errno.EDQUOT: ("the disk quota is used up", "free some space and give the same command again"),
@@ -108,6 +110,31 @@ def ensure_writable(folder: Path) -> None:
             probe.write(b"hts")
 
 
+def is_held(folder: Path) -> bool:
+    """Whether a process holds `folder`; looking does not disturb anybody."""
+    import fcntl
+
+    try:
+        with open(folder / ".lock", "rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _lock(file: IO[str]) -> None:
+    """Take the lock; somebody who only looks holds it for a moment, so a refusal counts after a second."""
+    import fcntl
+
+    for _ in range(LOCK_TRIES):
+        with contextlib.suppress(BlockingIOError):
+            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        time.sleep(1 / LOCK_TRIES)
+    return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
 @contextlib.contextmanager
 def exclusive(folder: Path, purpose: str) -> Iterator[None]:
     """Hold `folder` for one writer; the lock goes away with the process, also after SIGKILL.
@@ -117,8 +144,6 @@ def exclusive(folder: Path, purpose: str) -> Iterator[None]:
     UsageError
         when another process holds it.
     """
-    import fcntl
-
     ensure_writable(folder)
     path = folder / ".lock"
     with contextlib.ExitStack() as held:
@@ -126,7 +151,7 @@ def exclusive(folder: Path, purpose: str) -> Iterator[None]:
         with storage_errors(path):
             file = held.enter_context(open(path, "a+", encoding="utf-8"))
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _lock(file)
             except BlockingIOError as error:
                 file.seek(0)
                 raise UsageError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from hts.store.arrays_v3 import create, write_plane
 from hts.store.files import read_json, write_json
 from hts.store.pyramid import halve_labels, level_shapes
 from hts.store.write import field_path
+
+_OURS = re.compile(r"[a-z_][a-z0-9_]*-[0-9a-f]{8}")
 
 
 def write_labels(
@@ -36,8 +39,14 @@ def write_labels(
 
 
 def list_labels(plate: Path, key: FieldKey, names: list[str]) -> None:
-    """Make exactly `names` the labels that viewers see; others stay on disk, unlisted."""
+    """Make `names` the labels of ours that viewers see; others of ours stay on disk, unlisted.
+
+    Labels that somebody else put there (names without our fingerprint) stay listed.
+    """
     path = field_path(plate, key) / "labels" / "zarr.json"
-    document = ngff.group({"labels": names})
-    if not path.exists() or read_json(path) != document:
+    before = read_json(path) if path.exists() else None
+    listed = before["attributes"]["ome"]["labels"] if before else []
+    foreign = [name for name in listed if name not in names and not _OURS.fullmatch(name)]
+    document = ngff.group({"labels": [*names, *foreign]})
+    if before != document:
         write_json(path, document)

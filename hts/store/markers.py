@@ -33,7 +33,17 @@ class Markers:
 
     def read(self, unit: str) -> dict[str, Any] | None:
         """The marker of `unit`, or None when it is not committed; a damaged marker counts as none."""
-        path = self.folder / f"{unit}.json"
+        return self.read_file(self.folder / f"{unit}.json")
+
+    def units(self) -> frozenset[str]:
+        """Names of all committed units."""
+        if not self.folder.is_dir():
+            return frozenset()
+        return frozenset(path.stem for path in self.folder.glob("*.json") if not path.name.startswith("."))
+
+    @staticmethod
+    def read_file(path: Path) -> dict[str, Any] | None:
+        """The marker in a file; a damaged one counts as none."""
         if not path.exists():
             return None
         try:
@@ -41,12 +51,6 @@ class Markers:
         except StoreError:
             return None
         return content if isinstance(content, dict) else None
-
-    def units(self) -> frozenset[str]:
-        """Names of all committed units."""
-        if not self.folder.is_dir():
-            return frozenset()
-        return frozenset(path.stem for path in self.folder.glob("*.json") if not path.name.startswith("."))
 
     def discard(self, unit: str) -> None:
         """Forget that `unit` was done (`--overwrite`)."""

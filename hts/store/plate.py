@@ -95,10 +95,12 @@ class Plate:
     @functools.cached_property
     def _first_image(self) -> Field:
         for well in self.wells:
-            for field in self[well].fields:
-                with contextlib.suppress(SourceError):
-                    _ = field.attributes
-                    return field
+            # A damaged well or field is its own trouble: the next one tells the same of the plate.
+            with contextlib.suppress(StoreError):
+                for field in self[well].fields:
+                    with contextlib.suppress(SourceError):
+                        field.array(0)
+                        return field
         raise StoreError(f"{self.path} has at least one image", found="none", fix="convert the plate again")
 
     @property

@@ -64,12 +64,7 @@ def create_plate(path: Path, spec: PlateSpec) -> None:
     StoreError
         when it cannot be written.
     """
-    if path.exists() and not (path / "zarr.json").exists() and any(p.name != ".hts" for p in _children(path)):
-        raise UsageError(
-            f"{path} is new, empty or a plate that an earlier conversion began",
-            found="other files",
-            fix="choose another destination",
-        )
+    refuse_other_files(path)
     field_count = max((len(fields) for fields in spec.fields.values()), default=0)
     layout = PlateLayout.holding(set(spec.fields))
     for row in sorted({well.row_name for well in spec.fields}):
@@ -78,6 +73,16 @@ def create_plate(path: Path, spec: PlateSpec) -> None:
         write_json(path / well.row_name / well.column_name / "zarr.json", ngff.group(ngff.well(fields)))
     plate = ngff.plate(spec.name, layout, list(spec.fields), field_count)
     write_json(path / "zarr.json", ngff.group(plate, spec.origin))
+
+
+def refuse_other_files(path: Path) -> None:
+    """Raise `UsageError` when something else than a plate, or the beginning of one, is at `path`."""
+    if path.exists() and not (path / "zarr.json").exists() and any(p.name != ".hts" for p in _children(path)):
+        raise UsageError(
+            f"{path} is new, empty or a plate that an earlier conversion began",
+            found="other files",
+            fix="choose another destination",
+        )
 
 
 def _children(path: Path) -> list[Path]:

@@ -1,0 +1,155 @@
+"""The fields of a well: read ahead, segmented and measured, their labels written behind."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import functools
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from hts.engine.stages import Fingerprints, segmenter_steps
+from hts.errors import SourceError, StageError
+from hts.recipe import Recipe
+from hts.stages.measure import measure_field
+from hts.stages.segment import segment_field
+from hts.store import Field, list_labels, write_labels
+
+Planes = dict[str, NDArray[Any]]
+Labels = dict[str, NDArray[np.int32]]
+Acquire = Any
+"""The recipe's section ``acquire``: which time point, which z or projection."""
+
+
+@dataclass
+class Measured:
+    """What came of a well's fields.
+
+    ``tables`` has one table of cells a field; ``read`` the numbers of the fields that could be read;
+    ``unsegmented`` and ``unmeasured`` say why a field has no result, by its number.
+    """
+
+    tables: list[pd.DataFrame] = field(default_factory=list)
+    read: list[int] = field(default_factory=list)
+    unread: dict[int, str] = field(default_factory=dict)
+    unsegmented: dict[int, str] = field(default_factory=dict)
+    unmeasured: dict[int, str] = field(default_factory=dict)
+    seconds_per_field: float = 0.0
+
+    @property
+    def dropped(self) -> list[tuple[int, str]]:
+        """Fields without a result, with their reasons."""
+        return sorted({**self.unread, **self.unsegmented, **self.unmeasured}.items())
+
+
+def process_fields(fields: list[Field], recipe: Recipe, prints: Fingerprints, segmenting: bool) -> Measured:
+    """Segment the fields (or read their committed labels) and measure them; reading, computing and writing overlap.
+
+    A field that cannot be read, segmented or measured costs itself only.
+
+    Raises
+    ------
+    StoreError
+        when labels cannot be written.
+    """
+    begin, result = time.perf_counter(), Measured()
+    load = functools.partial(_load, recipe=recipe, prints=prints, segmenting=segmenting)
+    with (
+        concurrent.futures.ThreadPoolExecutor(1, "read") as reader,
+        concurrent.futures.ThreadPoolExecutor(1, "write") as writer,
+    ):
+        writing: concurrent.futures.Future[None] | None = None
+        for current, loaded in _read_ahead(reader, fields, load):
+            number = current.key.field
+            try:
+                planes, labels = loaded.result()
+                result.read.append(number)
+                if segmenting:
+                    labels = segment_field(planes, segmenter_steps(recipe))
+            except SourceError as error:
+                result.unread[number] = _line(error)
+                continue
+            except StageError as error:
+                result.unsegmented[number] = _line(error)
+                continue
+            if segmenting:
+                if writing is not None:
+                    # One field's labels wait at most: that is what the plan's memory counts on.
+                    writing.result()
+                writing = writer.submit(_save_labels, current, labels, prints)
+            _measure(result, current, recipe, (planes, labels))
+        if writing is not None:
+            writing.result()
+    result.seconds_per_field = round((time.perf_counter() - begin) / max(len(fields), 1), 3)
+    return result
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+def _read_ahead(reader: concurrent.futures.Executor, fields: list[Field], load: Any) -> Iterator[tuple[Field, Any]]:
+    """Each field with its future; the next one is being read while the caller computes."""
+    following = reader.submit(load, fields[0]) if fields else None
+    for i, current in enumerate(fields):
+        loaded = following
+        following = reader.submit(load, fields[i + 1]) if i + 1 < len(fields) else None
+        yield current, loaded
+
+
+def _load(current: Field, *, recipe: Recipe, prints: Fingerprints, segmenting: bool) -> tuple[Planes, Labels]:
+    """Planes by role, and the committed labels when they are not made anew."""
+    planes = {role: read_projection(current, str(name), recipe.acquire) for role, name in recipe.channels.items()}
+    if segmenting:
+        return planes, {}
+    return planes, {name: current.read_labels(prints.label_name(name)) for name in recipe.objects}
+
+
+def read_projection(current: Field, channel: str, acquire: Acquire, level: int = 0) -> NDArray[Any]:
+    """The plane (Y, X) of a channel that the recipe asks for: one z, or a projection over all, plane by plane.
+
+    A maximum keeps the type of the planes, a mean is float32.
+    """
+    n_z = current.sizes.get("z", 1)
+    place = {"t": acquire.t, "level": level}
+    if isinstance(acquire.z, int) or n_z == 1:
+        return current.read_plane(channel, z=acquire.z if isinstance(acquire.z, int) else 0, **place)
+    first = current.read_plane(channel, z=0, **place)
+    if acquire.z == "max":
+        for z in range(1, n_z):
+            first = np.maximum(first, current.read_plane(channel, z=z, **place))
+        return first
+    total = first.astype(np.float64)
+    for z in range(1, n_z):
+        total += current.read_plane(channel, z=z, **place)
+    return (total / n_z).astype(np.float32)
+
+
+def _measure(result: Measured, current: Field, recipe: Recipe, arrays: tuple[Planes, Labels]) -> None:
+    planes, labels = arrays
+    try:
+        table = measure_field(labels, planes, recipe.measure)
+    except StageError as error:
+        result.unmeasured[current.key.field] = _line(error)
+        return
+    table.insert(0, "Metadata_Site", current.key.field)
+    result.tables.append(table)
+
+
+def _save_labels(current: Field, labels: Labels, prints: Fingerprints) -> None:
+    named = {prints.label_name(name): plane for name, plane in labels.items()}
+    write_labels(current.plate_path, current.key, named, current.pixel_size)
+
+
+def show_labels(fields: tuple[Field, ...] | list[Field], recipe: Recipe, prints: Fingerprints) -> None:
+    """List the labels of this recipe in fields that have them; those of other recipes stay on disk."""
+    names = [prints.label_name(name) for name in recipe.objects]
+    for current in fields:
+        present = [name for name in names if (current.path / "labels" / name / "zarr.json").exists()]
+        if present:
+            list_labels(current.plate_path, current.key, present)
