@@ -95,6 +95,8 @@ def parse_wells(text: str) -> frozenset[WellId]:
     for part in filter(None, (piece.strip() for piece in text.split(","))):
         # B-03 is one well written with a hyphen, B02-B05 is a range.
         first, _, last = (part, "", "") if _WELL_NAME.fullmatch(part) else part.partition("-")
+        if part.endswith("-"):
+            raise UsageError("a range of wells has two corners, such as B02-B05", found=repr(part))
         start, end = WellId.parse(first), WellId.parse(last or first)
         rows = range(min(start.row, end.row), max(start.row, end.row) + 1)
         columns = range(min(start.column, end.column), max(start.column, end.column) + 1)

@@ -29,7 +29,7 @@ def convert(
 
     Example: hts convert images/ plate.ome.zarr --layout layout.csv
     """
-    from hts.engine import ConvertOptions, plate_notes
+    from hts.engine import ConvertOptions, plane_problem, plate_notes
     from hts.engine import convert as convert_plate
     from hts.recipe import Recipe
 
@@ -54,8 +54,8 @@ def convert(
     else:
         show(f"{plate.path}: {len(plate.wells)} wells, channels {', '.join(plate.channels)}")
         show("planes: " + ", ".join(f"{n} {status}" for status, n in counts.items()))
-        for row in broken.head(20).itertuples():
-            show(f"  {row.Well} field {row.Field} {row.Channel}: {row.Status}, {row.Reason}")
+        for row in broken.head(20).to_dict("records"):
+            show(f"  {row['Well']} field {row['Field']} {plane_problem(row)}")
         for note in notes:
             show(f"note: {note}")
     without = set(planes["Well"]) - set(planes.loc[planes["Status"] == "found", "Well"])

@@ -14,7 +14,7 @@ def plan(
     wells: Wells = None,
     as_json: Json = False,
 ) -> int:
-    """Say what a run would do: wells to compute and already done, bytes, memory, estimated time.
+    """Say what a run would do: wells to compute and already done, bytes, memory, time.
 
     Example: hts plan plate.ome.zarr translocation --set channels.dna=DAPI --set channels.reporter=GFP
     """
@@ -23,12 +23,14 @@ def plan(
     from hts.recipe import Recipe
 
     loaded = Recipe.load(recipe, settings or [])
-    prepared = prepare(plate, loaded, out=out, wells=parse_wells(wells) if wells else None)
-    found = prepared.plan.to_json() | {"results": str(prepared.results)}
+    prepared = prepare(plate, loaded, out=out, wells=None if wells is None else parse_wells(wells))
+    found = prepared.plan.to_json() | {"results": str(prepared.results), "notes": list(prepared.notes)}
     if as_json:
         emit(found)
         return 0
     for line in prepared.plan.lines():
         show(line)
+    for note in prepared.notes:
+        show(f"note: {note}")
     show(f"results go to {prepared.results}")
     return 0

@@ -55,7 +55,7 @@ def run(
     from hts.recipe import Recipe
 
     loaded = Recipe.load(recipe, settings or [])
-    chosen = parse_wells(wells) if wells else None
+    chosen = None if wells is None else parse_wells(wells)
     summary = execute(plate, loaded, {"out": out, "wells": chosen, "overwrite": overwrite}, (cluster, workers))
     if as_json:
         emit(summary)
@@ -68,9 +68,10 @@ def execute(plate: Path, recipe: Recipe, options: dict[str, Any], cluster: tuple
     """Run, wait with progress on stderr, write the report; the summary that ``--json`` prints."""
     from hts.engine import connect, prepare, submit
     from hts.report import write_report
+    from hts.store import ensure_writable
 
     # Everything a user can have got wrong is said before a cluster starts.
-    prepare(plate, recipe, **options)
+    ensure_writable(prepare(plate, recipe, **options).results)
     with connect(*cluster) as client:
         going = submit(plate, recipe, client, **options)
         say(f"dashboard: {going.dashboard}")
@@ -105,6 +106,8 @@ def show_summary(summary: dict[str, Any]) -> None:
     )
     for well, reason in summary["failures"].items():
         show(f"  failed {well}: {reason}")
+    for note in summary["notes"]:
+        show(f"note: {note}")
     show(
         f"quality: {quality['readout']}  Z' {number(quality['z_prime'])}  SSMD {number(quality['ssmd'], 1)}  "
         f"EC50 {number(quality.get('ec50'))}  fields {quality['fields_used']} of {quality['fields_expected']}"

@@ -16,7 +16,7 @@ def synth(
     wells: Annotated[str, typer.Option(help="Wells to fill, such as A01,B02-D11.")] = "B02-D11",
     fields: Annotated[int, typer.Option(help="Fields a well.")] = 2,
     size_px: Annotated[int, typer.Option(help="Edge of a field in pixels, up to 2048.")] = 512,
-    channels: Annotated[int, typer.Option(help="2: DNA and Reporter; 5: the stains of Cell Painting.")] = 2,
+    channels: Annotated[int, typer.Option(help="1 to 5; 2 are DNA and Reporter, 5 the stains of Cell Painting.")] = 2,
     cells: Annotated[int, typer.Option(help="Cells on 512 x 512 pixels.")] = 60,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
     pixel_size_um: Annotated[float, typer.Option(help="Edge of a pixel in micrometres.")] = 0.65,

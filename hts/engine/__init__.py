@@ -2,6 +2,7 @@
 
 from hts.engine.clusters import connect
 from hts.engine.conversion import ConvertOptions, convert
+from hts.engine.facts import plane_problem
 from hts.engine.fields import read_projection
 from hts.engine.prepare import prepare, results_folder
 from hts.engine.results import RunResult, read_manifest
@@ -16,6 +17,7 @@ __all__ = [
     "Status",
     "connect",
     "convert",
+    "plane_problem",
     "plate_notes",
     "prepare",
     "read_manifest",

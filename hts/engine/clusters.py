@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -39,16 +41,14 @@ def connect(cluster: str = "local", workers: int | None = None) -> Iterator[Clie
     settings = {"distributed.scheduler.allowed-failures": ALLOWED_FAILURES, "distributed.comm.timeouts.connect": "10s"}
     with dask.config.set(settings):
         if cluster == "local":
-            with (
-                _quiet_workers(),
-                LocalCluster(
+            with _quiet_workers():
+                local = LocalCluster(
                     n_workers=workers or available_cores(),
                     threads_per_worker=1,
                     dashboard_address="127.0.0.1:0",
                     silence_logs=logging.CRITICAL,
-                ) as local,
-                Client(local) as client,
-            ):
+                )
+            with local, Client(local) as client:
                 yield client
             return
         if workers is not None:
@@ -74,13 +74,17 @@ def available_cores() -> int:
 
 @contextlib.contextmanager
 def _quiet_workers() -> Iterator[None]:
-    """One BLAS thread a worker: the wells are what runs in parallel."""
+    """What workers inherit: one BLAS thread each (the wells run in parallel), and no Ctrl-C: it is for us to handle."""
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
     before = {name: os.environ.get(name) for name in names}
     os.environ.update(dict.fromkeys(names, "1"))
+    is_main = threading.current_thread() is threading.main_thread()
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN) if is_main else None
     try:
         yield
     finally:
+        if is_main:
+            signal.signal(signal.SIGINT, handler)
         for name, value in before.items():
             if value is None:
                 os.environ.pop(name, None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import statistics
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -126,12 +127,25 @@ def _conversion_marker(plate: Plate, well: WellId) -> dict[str, Any] | None:
 def field_problems(planes: pd.DataFrame, recipe: Recipe, plate_channels: tuple[str, ...]) -> dict[tuple[str, int], str]:
     """Why a field cannot be used, for every field that misses a plane the recipe needs."""
     channels = set(recipe.channels_of(plate_channels).values())
-    bad = planes[(planes["Status"] != "found") & planes["Channel"].isin(channels) & (planes["T"] == recipe.acquire.t)]
+    used = planes[planes["Channel"].isin(channels) & (planes["T"] == recipe.acquire.t)]
     if isinstance(recipe.acquire.z, int):
-        bad = bad[bad["Z"] == recipe.acquire.z]
-    problems: dict[tuple[str, int], str] = {}
-    for row in bad.to_dict("records"):
+        used = used[used["Z"] == recipe.acquire.z]
+    problems: dict[tuple[str, int], list[str]] = {}
+    for row in used[used["Status"] != "found"].to_dict("records"):
         place = (str(row["Well"]), int(row["Field"]))
-        text = f"{row['Channel']} {row['Status']}: {row['Reason']}"
-        problems[place] = f"{problems[place]}; {text}" if place in problems else text
-    return problems
+        problems.setdefault(place, []).append(plane_problem(row))
+    # A plane that nobody acquired is not missing, it is not in the table at all.
+    listed = set(zip(used["Well"], used["Field"], used["Channel"], strict=True))
+    for well, number in set(zip(planes["Well"], planes["Field"], strict=True)):
+        for channel in sorted(channels):
+            if (well, number, channel) not in listed:
+                text = f"{channel} was not acquired at t={recipe.acquire.t}, z={recipe.acquire.z}"
+                problems.setdefault((str(well), int(number)), []).append(text)
+    return {place: "; ".join(texts) for place, texts in problems.items()}
+
+
+def plane_problem(row: Mapping[Hashable, Any]) -> str:
+    """What is wrong with a plane of the completeness table, in one line that names its file."""
+    file = str(row["File"] or "")
+    named = f" ({file})" if file and file not in str(row["Reason"]) else ""
+    return f"{row['Channel']} {row['Status']}: {row['Reason']}{named}"

@@ -111,23 +111,29 @@ def _load(current: Field, *, recipe: Recipe, prints: Fingerprints, segmenting: b
 
 
 def read_projection(current: Field, channel: str, acquire: Acquire, level: int = 0) -> NDArray[Any]:
-    """The plane (Y, X) of a channel that the recipe asks for: one z, or a projection over all, plane by plane.
+    """The plane (Y, X) of a channel that the recipe asks for: one z, or a projection, plane by plane.
 
-    A maximum keeps the type of the planes, a mean is float32.
+    A projection is over the planes that are there: a channel may have fewer than others. A maximum keeps
+    the type of the planes, a mean of several is float32.
+
+    Raises
+    ------
+    SourceError
+        when none of the planes asked for is there.
     """
-    n_z = current.sizes.get("z", 1)
-    place = {"t": acquire.t, "level": level}
-    if isinstance(acquire.z, int) or n_z == 1:
-        return current.read_plane(channel, z=acquire.z if isinstance(acquire.z, int) else 0, **place)
-    first = current.read_plane(channel, z=0, **place)
-    if acquire.z == "max":
-        for z in range(1, n_z):
-            first = np.maximum(first, current.read_plane(channel, z=z, **place))
-        return first
-    total = first.astype(np.float64)
-    for z in range(1, n_z):
-        total += current.read_plane(channel, z=z, **place)
-    return (total / n_z).astype(np.float32)
+    there = current.z_planes(channel, acquire.t)
+    wanted = [acquire.z] if isinstance(acquire.z, int) else list(there)
+    if not wanted or not set(wanted) <= set(there):
+        raise SourceError(f"{current.key} has the plane z={acquire.z} of {channel}", found=f"z planes {list(there)}")
+    result = current.read_plane(channel, t=acquire.t, z=wanted[0], level=level)
+    if len(wanted) == 1:
+        return result
+    if acquire.z == "mean":
+        result = result.astype(np.float64)
+    for z in wanted[1:]:
+        plane = current.read_plane(channel, t=acquire.t, z=z, level=level)
+        result = np.maximum(result, plane) if acquire.z == "max" else result + plane
+    return result if acquire.z == "max" else (result / len(wanted)).astype(np.float32)
 
 
 def _measure(result: Measured, current: Field, recipe: Recipe, arrays: tuple[Planes, Labels]) -> None:

@@ -58,6 +58,7 @@ def finish(
         cells_path=prepared.results.joinpath(*names),
         profiles_path=folder / "profiles.parquet",
         normalized_path=folder / "normalized.parquet",
+        notes=prepared.notes,
     )
     _write_summary(prepared, result, provenance)
     return result
@@ -136,20 +137,9 @@ def _write_summary(prepared: Prepared, result: RunResult, provenance: dict[str, 
         "quality": result.quality,
         "label_names": {name: prepared.prints.label_name(name) for name in prepared.recipe.objects},
         "recipe_yaml": prepared.recipe.to_yaml(),
-        "notes": _notes(prepared),
+        "notes": list(prepared.notes),
         "cells": str(result.cells_path.relative_to(prepared.results)),
         "profiles": str(result.profiles_path.parent.relative_to(prepared.results)),
         **facts,
     }
     write_manifest(prepared, current=current)
-
-
-def _notes(prepared: Prepared) -> list[str]:
-    """What the run did that a reader of the numbers has to know."""
-    sizes, acquire = prepared.plate.shape, prepared.recipe.acquire
-    notes = []
-    if sizes.get("z", 1) > 1 and not isinstance(acquire.z, int):
-        notes.append(f"the {sizes['z']} z planes of a field were projected ({acquire.z}) before segmentation")
-    if sizes.get("t", 1) > 1:
-        notes.append(f"time point {acquire.t} of {sizes['t']} was analysed; set acquire.t for another one")
-    return notes

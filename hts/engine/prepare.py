@@ -35,6 +35,19 @@ class Prepared:
     overwrite: bool
     run_id: str
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of the numbers has to know of how they are made."""
+        sizes, acquire = self.plate.shape, self.recipe.acquire
+        notes = []
+        if sizes.get("z", 1) > 1 and not isinstance(acquire.z, int):
+            notes.append(
+                f"the z planes of a field (up to {sizes['z']}) are projected ({acquire.z}) before segmentation"
+            )
+        if sizes.get("t", 1) > 1:
+            notes.append(f"time point {acquire.t} of 0 to {sizes['t'] - 1} is analysed; set acquire.t for another one")
+        return tuple(notes)
+
     def job(self, task: WellTask) -> WellJob:
         """What the worker of a well is told."""
         places = (str(self.plate.path.resolve()), self.plate.name, str(self.results.resolve()))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from hts.engine.prepare import Prepared
 from hts.engine.stages import WELL_STAGES
 from hts.errors import NotFoundError
-from hts.store import read_json, read_table, write_json
+from hts.store import Markers, read_json, read_table, write_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,6 +32,7 @@ class RunResult:
     cells_path: Path
     profiles_path: Path
     normalized_path: Path
+    notes: tuple[str, ...] = ()
 
     @cached_property
     def profiles(self) -> pd.DataFrame:
@@ -58,6 +59,7 @@ class RunResult:
             "normalized": str(self.normalized_path),
             "quality": self.quality,
             "failures": self.failures,
+            "notes": list(self.notes),
             "seconds": round(self.seconds, 2),
         }
 
@@ -69,7 +71,7 @@ def write_manifest(prepared: Prepared, **sections: dict[str, Any]) -> None:
     it flips only when they are whole, and earlier results stay where they are.
     """
     path = prepared.results / MANIFEST
-    previous = read_json(path) if path.exists() else {}
+    previous = _previous(path)
     same = {
         "recipe": prepared.recipe.name,
         "fingerprints": {stage: prepared.prints.of(stage) for stage in WELL_STAGES},
@@ -81,12 +83,16 @@ def write_manifest(prepared: Prepared, **sections: dict[str, Any]) -> None:
 
 def earlier_failures(prepared: Prepared) -> dict[str, str]:
     """Failures of wells that this run does not touch, from the run before it with the same settings."""
-    path = prepared.results / MANIFEST
-    before = read_json(path).get("run", {}) if path.exists() else {}
+    before = _previous(prepared.results / MANIFEST).get("run", {})
     if before.get("fingerprints") != {stage: prepared.prints.of(stage) for stage in WELL_STAGES}:
         return {}
     selected = {well.name for well in prepared.selected}
     return {well: reason for well, reason in before.get("failures", {}).items() if well not in selected}
+
+
+def _previous(path: Path) -> dict[str, Any]:
+    """The manifest as it stands; a damaged one is made anew, because the markers are what counts."""
+    return Markers.read_file(path) or {}
 
 
 def now() -> str:

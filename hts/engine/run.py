@@ -217,11 +217,15 @@ class Run:
         state = self._state
         try:
             done: WellDone = _outcome(future)
-        except KilledWorker as error:
-            done = WellDone(task.well.name, failed=f"its workers died: {error}")
+        except KilledWorker:
+            done = WellDone(
+                task.well.name, failed="its worker died on every attempt: out of memory, or a crash in a segmenter"
+            )
         finally:
             with state.lock:
                 state.running -= 1
+        if done.unwritable:
+            raise StoreError(done.unwritable)
         with state.lock:
             state.cells += done.cells
             if done.failed:
@@ -253,8 +257,8 @@ def _outcome(future: Future) -> Any:
 
     Raises
     ------
-    StoreError, KilledWorker
-        as they are.
+    KilledWorker
+        as it is: it concerns one well.
     StageError
         for everything else that Dask can raise: the scheduler is gone, or the workers cannot run our code.
     """
@@ -262,7 +266,7 @@ def _outcome(future: Future) -> Any:
 
     try:
         return future.result()
-    except (StoreError, KilledWorker):
+    except KilledWorker:
         raise
     except Exception as error:
         raise StageError(

@@ -47,6 +47,8 @@ def fingerprints(recipe: Recipe) -> Fingerprints:
         "params": recipe.measure.model_dump(mode="json"),
         "families": versions,
         "channels": dict(recipe.channels),
+        # The order of the roles is the order of the columns and of the pairs of correlations.
+        "roles": list(recipe.channels),
         **planes,
     }
     measure = fingerprint("measure", MeasureStage.version, measured, {"segment": segment})

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from hts.engine.facts import is_unfinished, well_input
+from hts.engine.facts import is_unfinished, plane_problem, well_input
 from hts.engine.prepare import results_folder
 from hts.engine.results import MANIFEST, read_manifest
 from hts.errors import StoreError
@@ -67,8 +67,8 @@ class Status:
             text.append(f"  without {drop['well']} field {drop['field']}: {drop['reason']}")
         if len(self.planes):
             text.append(f"{len(self.planes)} planes are not as expected:")
-        for plane in self.planes.head(30).itertuples():
-            text.append(f"  {plane.Well} field {plane.Field} {plane.Channel}: {plane.Status}, {plane.Reason}")
+        for plane in self.planes.head(30).to_dict("records"):
+            text.append(f"  {plane['Well']} field {plane['Field']} {plane_problem(plane)}")
         return text + [f"note: {note}" for note in self.notes] + [f"results: {self.results}"]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import json
 import time
+import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ from hts.errors import HtsError, StageError, StoreError
 from hts.recipe import Recipe
 from hts.stages.profile import aggregate_cells
 from hts.store import Field, Markers, Plate, read_table, write_table
+
+DEATH_CAUSES = "out of memory, or a crash in a segmenter"
 
 
 @dataclass(frozen=True)
@@ -39,10 +42,14 @@ class WellJob:
 
 @dataclass(frozen=True)
 class WellDone:
-    """What a worker says of a well: under 1 kB, whatever the plate."""
+    """What a worker says of a well: about 1 kB at most, whatever the plate.
+
+    ``failed`` concerns the well; ``unwritable`` (results cannot be written) concerns the whole run.
+    """
 
     well: str
     failed: str = ""
+    unwritable: str = ""
     cells: int = 0
     seconds: float = 0.0
 
@@ -63,28 +70,34 @@ def warm_up() -> float:
 
 
 def run_well(job: WellJob) -> WellDone:
-    """Do what the well still needs and commit it. A broken well is reported, not raised.
-
-    Raises
-    ------
-    StoreError
-        when results cannot be written: that concerns the whole run, not this well.
-    """
+    """Do what the well still needs and commit it. Nothing is raised: what went wrong is told in the result."""
     begin = time.perf_counter()
     name = job.task.well.name
     attempts = Attempts(Path(job.results))
-    if not attempts.begin(name):
-        return WellDone(name, failed=f"its worker died {Attempts.LIMIT} times; see the worker's log", seconds=0.0)
+    try:
+        if not attempts.begin(name):
+            return WellDone(
+                name, failed=f"its worker died {Attempts.LIMIT} times: out of memory, or a crash in a segmenter"
+            )
+    except StoreError as error:
+        return WellDone(name, unwritable=str(error))
     try:
         cells = _run_stages(job, begin)
-    except StoreError:
-        raise
+    except StoreError as error:
+        return WellDone(name, unwritable=str(error))
     except Exception as error:
-        reason = str(error) if isinstance(error, HtsError) else f"{type(error).__name__}: {error}"
+        return WellDone(name, failed=_reason(error), seconds=time.perf_counter() - begin)
+    finally:
         attempts.end(name)
-        return WellDone(name, failed=reason, seconds=time.perf_counter() - begin)
-    attempts.end(name)
     return WellDone(name, cells=cells, seconds=time.perf_counter() - begin)
+
+
+def _reason(error: Exception) -> str:
+    """Our own errors say it all; of others the place is told, too."""
+    if isinstance(error, HtsError):
+        return str(error)
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error} (in {place.name}, {Path(place.filename).name} line {place.lineno})"
 
 
 def _run_stages(job: WellJob, begin: float) -> int:

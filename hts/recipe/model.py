@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -134,7 +135,7 @@ class Recipe(BaseModel):
         for role, channel in self.channels.items():
             if channel not in available:
                 found = "no channel is named yet" if channel is None else f"{channel!r}"
-                example = available[0] if available else "<channel>"
+                example = _like(role, available)
                 raise RecipeError(
                     f"channels.{role} names a channel of the plate ({', '.join(available)})",
                     found=found,
@@ -163,6 +164,15 @@ class Recipe(BaseModel):
     def to_yaml(self) -> str:
         """The recipe as YAML that :meth:`load` reads back to an equal one."""
         return yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True, width=100)
+
+
+def _like(role: str, channels: list[str]) -> str:
+    """The only channel, or the one whose name is like the role's; advice must not guess beyond that."""
+    if len(channels) == 1:
+        return channels[0]
+    names = {channel.lower(): channel for channel in channels}
+    nearest = difflib.get_close_matches(role.lower(), names, 1)
+    return names[nearest[0]] if nearest else "<channel>"
 
 
 def _segment_section(data: Any, source: str) -> dict[str, Any]:

@@ -15,14 +15,24 @@ from typing import IO, Any
 from hts.errors import HtsError, StoreError, UsageError
 
 LOCK_TRIES = 10
+_ELSEWHERE = "write somewhere else (results: --out; labels go into the plate itself)"
 _CAUSES = {
     errno.ENOSPC: ("the disk is full", "free some space and give the same command again: what is committed is kept"),
     errno.EDQUOT: ("the disk quota is used up", "free some space and give the same command again"),
-    errno.EACCES: ("no permission to write there", "choose another place with --out, or change the permissions"),
-    errno.EPERM: ("no permission to write there", "choose another place with --out, or change the permissions"),
-    errno.EROFS: ("the file system is read-only", "choose a place that can be written with --out"),
-    errno.ENOTDIR: ("a part of the path is a file, not a folder", "choose another place with --out"),
-    errno.EEXIST: ("a file of that name is in the way", "choose another place with --out, or remove the file"),
+    errno.EACCES: (
+        "no permission to write there",
+        f"change the permissions, or {_ELSEWHERE}",
+    ),
+    errno.EPERM: (
+        "no permission to write there",
+        f"change the permissions, or {_ELSEWHERE}",
+    ),
+    errno.EROFS: (
+        "the file system is read-only",
+        "write somewhere else (results: --out; labels go into the plate itself)",
+    ),
+    errno.ENOTDIR: ("a part of the path is a file, not a folder", "choose another place"),
+    errno.EEXIST: ("a file of that name is in the way", "choose another place, or remove the file"),
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from hts.model import FieldKey, PixelSize
 from hts.store import ngff
 from hts.store.arrays_v3 import create, write_plane
-from hts.store.files import read_json, write_json
+from hts.store.files import read_json, storage_errors, write_json
 from hts.store.pyramid import halve_labels, level_shapes
 from hts.store.write import field_path
 
@@ -29,6 +30,10 @@ def write_labels(
     folder = field_path(plate, key) / "labels"
     axes = tuple(axis["name"] for axis in ngff.AXES if axis["name"] != "c")
     for name, plane in labels.items():
+        # Zarr reads a shard that is there before it writes into it: a damaged one could never be mended.
+        with storage_errors(folder / name):
+            if (folder / name).exists():
+                shutil.rmtree(folder / name)
         shape = (plane.shape[0], plane.shape[1])
         level_plane: NDArray[np.uint32] = plane.astype(np.uint32)
         for level, level_shape in enumerate(level_shapes(shape)):

@@ -65,6 +65,8 @@ class Plate:
             raise NotFoundError(
                 f"a plate at {root}", found="nothing", fix="check the path, or make it with hts convert"
             )
+        if root.is_file():
+            raise NotFoundError(f"a plate at {root}", found="a file", fix="name a folder, such as plate.ome.zarr")
         if not (root / "zarr.json").exists():
             raise StoreError(
                 f"{root} is an OME-Zarr 0.5 plate",
@@ -289,6 +291,14 @@ class Field:
                 raise NotFoundError(f"{axis} from 0 to {self.sizes.get(axis, 1) - 1}", found=str(place[axis]))
         index = tuple(place.get(axis, slice(None)) for axis in self.axes)
         return read_part(self.array(level), index)
+
+    def z_planes(self, channel: str, t: int = 0) -> tuple[int, ...]:
+        """The z planes of a channel that were acquired and could be read; all when the plate does not say."""
+        if channel not in self.channels:
+            raise NotFoundError(f"one of the channels {', '.join(self.channels)}", found=channel)
+        absent = {tuple(place) for place in self.attributes.get("hts", {}).get("absent_planes", [])}
+        c = self.channels.index(channel)
+        return tuple(z for z in range(self.sizes.get("z", 1)) if (t, c, z) not in absent)
 
     def label_names(self) -> tuple[str, ...]:
         """Names of the listed label images."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,12 +68,13 @@ def create_plate(path: Path, spec: PlateSpec) -> None:
     refuse_other_files(path)
     field_count = max((len(fields) for fields in spec.fields.values()), default=0)
     layout = PlateLayout.holding(set(spec.fields))
+    # The root comes first: from then on what is there is the beginning of a plate, whatever ends this process.
+    plate = ngff.plate(spec.name, layout, list(spec.fields), field_count)
+    write_json(path / "zarr.json", ngff.group(plate, spec.origin))
     for row in sorted({well.row_name for well in spec.fields}):
         write_json(path / row / "zarr.json", ngff.group({}))
     for well, fields in sorted(spec.fields.items()):
         write_json(path / well.row_name / well.column_name / "zarr.json", ngff.group(ngff.well(fields)))
-    plate = ngff.plate(spec.name, layout, list(spec.fields), field_count)
-    write_json(path / "zarr.json", ngff.group(plate, spec.origin))
 
 
 def refuse_other_files(path: Path) -> None:
@@ -92,7 +94,7 @@ def _children(path: Path) -> list[Path]:
 def write_field(path: Path, spec: PlateSpec, image: FieldImage) -> None:
     """Write all levels of a field; its group document, which makes it an image, comes last.
 
-    Planes that never come stay at the fill value 0; the completeness table is what says so.
+    Planes that never come stay at the fill value 0 and are listed as (t, c, z) under ``absent_planes``.
     """
     folder = field_path(path, image.key)
     axes = tuple(axis["name"] for axis in ngff.AXES)
@@ -100,7 +102,9 @@ def write_field(path: Path, spec: PlateSpec, image: FieldImage) -> None:
     leading = (spec.n_t, len(spec.channels), spec.n_z)
     levels = [create(folder / str(i), leading + shape, spec.dtype.str, axes) for i, shape in enumerate(shapes)]
     ranges: dict[int, list[ngff.Window]] = {}
+    absent = set(itertools.product(*map(range, leading)))
     for (t, c, z), plane in image.planes:
+        absent.discard((t, c, z))
         ranges.setdefault(c, []).append(contrast(plane))
         for level, array in enumerate(levels):
             write_plane(array, (t, c, z), plane)
@@ -109,7 +113,9 @@ def write_field(path: Path, spec: PlateSpec, image: FieldImage) -> None:
     limits = ngff.full_range(spec.dtype)
     windows = [(_widest(ranges.get(c), limits), limits) for c in range(len(spec.channels))]
     ome = ngff.image(str(image.key), spec.shape, spec.pixel_size, spec.channels, windows)
-    own = {"position_um": dict(image.position_um)} if image.position_um else None
+    own: dict[str, Any] = {"position_um": dict(image.position_um)} if image.position_um else {}
+    if absent:
+        own["absent_planes"] = [list(place) for place in sorted(absent)]
     write_json(folder / "zarr.json", ngff.group(ome, own))
 
 

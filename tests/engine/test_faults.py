@@ -246,3 +246,45 @@ def test_a_poisonous_well_fails_after_three_attempts_and_the_others_finish(plate
     assert summary["wells"] == {"expected": 15, "done": 14, "failed": 1, "skipped": 0}
     assert "its worker died 3 times" in summary["failures"]["C03"]
     assert len(read_table(Path(summary["profiles"]))) == 14
+
+
+def test_damaged_labels_are_mended_by_overwrite(plate: Plate, client: Client, recipe: Recipe) -> None:
+    hts.submit(plate, simple(recipe), client, wells=FEW).result(60)
+    field = plate["C03"].field(1)
+    name = field.label_names()[0]
+    whole = field.read_labels(name)
+    shard = next(path for path in (field.path / "labels" / name / "0" / "c").rglob("*") if path.is_file())
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 3] ^= 1
+    shard.write_bytes(bytes(content))
+    hts.submit(plate, simple(recipe), client, wells=FEW, overwrite=True).result(60)
+    np.testing.assert_array_equal(field.read_labels(name), whole)
+
+
+def test_a_damaged_manifest_is_made_anew(plate: Plate, client: Client, recipe: Recipe) -> None:
+    hts.submit(plate, simple(recipe), client, wells=FEW).result(60)
+    (results_of(plate) / "run.json").write_text("{")
+    assert hts.submit(plate, simple(recipe), client, wells=FEW).result(60).wells["skipped"] == 2
+    assert hts.status(plate).state == "done"
+
+
+def test_the_order_of_the_channels_is_part_of_what_is_measured(plate: Plate, client: Client, recipe: Recipe) -> None:
+    names = []
+    for channels in ({"dna": "DNA", "reporter": "Reporter"}, {"reporter": "Reporter", "dna": "DNA"}):
+        result = hts.submit(plate, simple(recipe, channels=channels), client, wells=FEW).result(60)
+        names.append([name for name in result.profiles.columns if name.startswith("Mean_Cells_Correlation")])
+    assert names == [
+        ["Mean_Cells_Correlation_Correlation_DNA_Reporter"],
+        ["Mean_Cells_Correlation_Correlation_Reporter_DNA"],
+    ]
+
+
+def test_a_conversion_ended_before_its_first_well_goes_on(small_truth: Truth, tmp_path: Path) -> None:
+    from hts.acquire import open_source
+    from hts.engine.conversion import plate_spec
+    from hts.store import create_plate
+
+    destination = tmp_path / "p.ome.zarr"
+    create_plate(destination, plate_spec(open_source(small_truth.plate), destination))
+    shutil.rmtree(destination / "C")
+    assert len(hts.convert(small_truth.plate, destination)["C03"].fields) == 2

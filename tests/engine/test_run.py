@@ -21,7 +21,7 @@ from hts.engine.stages import WELL_STAGES
 from hts.errors import NotFoundError, RecipeError, StageError, UsageError
 from hts.model import WellId, parse_wells
 from hts.recipe import Recipe
-from hts.store import Markers, Plate, read_table
+from hts.store import Markers, Plate, exclusive, read_table
 from tests.conftest import SETTINGS
 
 if TYPE_CHECKING:
@@ -251,12 +251,10 @@ def test_a_plane_that_the_plate_does_not_have_is_refused(plate: Plate, client: C
 
 
 def test_two_runs_on_one_plate_are_refused(plate: Plate, recipe: Recipe, client: Client, tmp_path: Path) -> None:
-    first = hts.submit(plate, recipe, client)
-    with pytest.raises(UsageError, match="another process works on it"):
+    with exclusive(results_of(plate), "run"), pytest.raises(UsageError, match="another process works on it"):
         hts.submit(plate, recipe, client)
-    with pytest.raises(UsageError, match="another process works on it"):
+    with exclusive(plate.path / ".hts", "run"), pytest.raises(UsageError, match="another process works on it"):
         hts.submit(plate, recipe, client, out=tmp_path / "elsewhere")
-    first.result(120)
 
 
 def test_a_cancelled_run_goes_on_where_it_stopped(plate: Plate, recipe: Recipe, client: Client, finished: Path) -> None:

@@ -245,9 +245,17 @@ def test_channels_of_lists_the_plate_and_the_key_to_set(settings, found):
     with pytest.raises(
         RecipeError,
         match=rf"channels.reporter names a channel of the plate \(DAPI, GFP\)\n  found: {found}\n"
-        r"  what to do: --set channels.reporter=DAPI",
+        r"  what to do: --set channels.reporter=<channel>",
     ):
         recipe.channels_of(iter(["DAPI", "GFP"]))
+
+
+def test_a_channel_named_like_the_role_is_advised_and_no_other():
+    """The first channel of the plate may well be the wrong one."""
+    with pytest.raises(RecipeError, match=r"--set channels\.dna=DNA$"):
+        Recipe.load("nuclei").channels_of(["Reporter", "DNA"])
+    with pytest.raises(RecipeError, match=r"--set channels\.dna=<channel>$"):
+        Recipe.load("nuclei").channels_of(["Channel1", "Channel2"])
 
 
 @pytest.mark.parametrize("name", ["01", "DNA: 405", "Alexa #488", "on"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from hts.errors import RecipeError
 
 _DOSE_NAME = re.compile(r"dose|conc", re.IGNORECASE)
 _MIN_DOSES = 4
+_NORMAL_95 = 1.96
 
 
 def dose_column(layout: pd.DataFrame, wanted: str | None) -> str | None:
@@ -61,13 +63,13 @@ def logistic(dose: NDArray[np.float64], bottom: float, top: float, log_ec50: flo
 
 
 def fit_logistic(dose: NDArray[np.float64], value: NDArray[np.float64]) -> dict[str, float] | None:
-    """Least-squares fit of :func:`logistic`; keys bottom, top, ec50, hill, r2.
+    """Least-squares fit of :func:`logistic`; keys bottom, top, ec50, ec50_low, ec50_high (95 %), hill, r2.
 
-    None when there are fewer than four doses, when some are negative (logarithms, most likely) or when
-    no fit converges. The EC₅₀ is kept between a tenth of the smallest positive dose and ten times the
-    largest, the Hill slope between 0.2 and 10.
+    None when there are fewer than four doses, when some are negative (logarithms, most likely), when no fit
+    converges, and when the doses do not determine the EC₅₀: its 95 % interval must lie between the
+    smallest and the largest positive dose. The Hill slope is kept between 0.2 and 10.
     """
-    from scipy.optimize import curve_fit
+    from scipy.optimize import OptimizeWarning, curve_fit
 
     good = np.isfinite(dose) & np.isfinite(value)
     dose, value = dose[good], value[good]
@@ -81,12 +83,20 @@ def fit_logistic(dose: NDArray[np.float64], value: NDArray[np.float64]) -> dict[
     start = [low, high, float(np.log(np.median(positive))), 1.5]
     bounds = ([-1.0, -1.0, np.log(positive[0] / 10), 0.2], [2.0, 2.0, np.log(positive[-1] * 10), 10.0])
     try:
-        found, _ = curve_fit(logistic, dose, value, p0=start, bounds=bounds, maxfev=20_000)
+        with warnings.catch_warnings():
+            # An undetermined covariance is what the interval below is there to see.
+            warnings.simplefilter("ignore", OptimizeWarning)
+            found, covariance = curve_fit(logistic, dose, value, p0=start, bounds=bounds, maxfev=20_000)
     except RuntimeError:
+        return None
+    reach = _NORMAL_95 * float(np.sqrt(covariance[2, 2]))
+    interval = (float(found[2]) - reach, float(found[2]) + reach)
+    if not (np.log(positive[0]) <= interval[0] and interval[1] <= np.log(positive[-1])):
         return None
     residual = float(np.sum((value - logistic(dose, *found)) ** 2))
     total = float(np.sum((value - value.mean()) ** 2))
     bottom, top, log_ec50, hill = (float(number) for number in found)
     r2 = 1 - residual / total if total > 0 else 0.0
     ends = {"bottom": offset + span * bottom, "top": offset + span * top}
-    return {**ends, "ec50": float(np.exp(log_ec50)), "hill": hill, "r2": r2}
+    limits = {"ec50_low": float(np.exp(interval[0])), "ec50_high": float(np.exp(interval[1]))}
+    return {**ends, "ec50": float(np.exp(log_ec50)), **limits, "hill": hill, "r2": r2}
