@@ -18,6 +18,7 @@ from hts.store.files import storage_errors, write_bytes
 
 CHUNK_PX = 1024
 SMALL_CHUNK_PX = 512
+_MAKE_AGAIN = "make it again: hts convert --overwrite for images, hts run --overwrite for labels"
 
 
 def chunk_shape(plane: tuple[int, int]) -> tuple[int, int]:
@@ -114,8 +115,15 @@ def read_part(array: Any, index: tuple[Any, ...]) -> NDArray[Any]:
             f"{file or _folder(array)} can be read",
             found=f"{type(error).__name__}: {error}",
             cause="a shard is damaged",
-            fix="make it again: hts convert --overwrite for images, hts run --overwrite for labels",
+            fix=_MAKE_AGAIN,
         ) from error
+
+
+def refuse_lost(array: Any, index: tuple[Any, ...]) -> None:
+    """Raise `SourceError` when the shard of a plane that was written is not there: Zarr would read zeros."""
+    file = _plane_file(array, index)
+    if file is not None and not file.exists():
+        raise SourceError(f"{file} can be read", found="no such file", cause="a shard was deleted", fix=_MAKE_AGAIN)
 
 
 def _folder(array: Any) -> Path:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hts.errors import NotFoundError, SourceError, StoreError, UsageError
 from hts.model import FieldKey, PixelSize, PlateLayout, WellId
-from hts.store.arrays_v3 import open_read, read_part
+from hts.store.arrays_v3 import open_read, read_part, refuse_lost
 from hts.store.files import read_json
 from hts.store.tables import read_table
 from hts.store.write import field_path
@@ -281,7 +281,7 @@ class Field:
         NotFoundError
             when the plate has no such channel, time point or z.
         SourceError
-            when the plane cannot be read.
+            when the plane is not there or cannot be read.
         """
         if channel not in self.channels:
             raise NotFoundError(f"one of the channels {', '.join(self.channels)}", found=channel)
@@ -289,8 +289,18 @@ class Field:
         for axis in ("t", "z"):
             if not 0 <= place[axis] < self.sizes.get(axis, 1):
                 raise NotFoundError(f"{axis} from 0 to {self.sizes.get(axis, 1) - 1}", found=str(place[axis]))
+        if z not in self.z_planes(channel, t):
+            raise SourceError(
+                f"{self.key} has {channel} at t={t}, z={z}",
+                found="the plane was not acquired or could not be read when the plate was converted",
+                fix="see completeness() of the plate for the reason",
+            )
         index = tuple(place.get(axis, slice(None)) for axis in self.axes)
-        return read_part(self.array(level), index)
+        array = self.array(level)
+        black = self.attributes.get("hts", {}).get("black_planes")
+        if black is not None and list(place.values()) not in black:
+            refuse_lost(array, index)
+        return read_part(array, index)
 
     def z_planes(self, channel: str, t: int = 0) -> tuple[int, ...]:
         """The z planes of a channel that were acquired and could be read; all when the plate does not say."""
@@ -316,7 +326,8 @@ class Field:
         """The field with named dimensions, channel names and coordinates.
 
         Coordinates of y, x and z are the centres of the pixels in µm from the corner of the field
-        (in full-size pixels when the plate has no pixel size; ``attrs["unit"]`` says which).
+        (in full-size pixels when the plate has no pixel size; ``attrs["unit"]`` says which). Planes that were not
+        acquired or could not be read are 0 and listed as (t, c, z) in ``attrs["absent_planes"]``.
         """
         import xarray as xr
 
@@ -332,6 +343,8 @@ class Field:
                 offset = 0.5 if axis in "yx" else 0.0
                 coords[axis] = (np.arange(size) + offset) * scale[axis]
         attrs: dict[str, Any] = {"unit": "micrometer" if self.pixel_size else "pixel", "well": self.key.well.name}
+        if absent := self.attributes.get("hts", {}).get("absent_planes"):
+            attrs["absent_planes"] = absent
         if self.position_um:
             attrs["position_um"] = self.position_um
         values = read_part(array, (Ellipsis,))

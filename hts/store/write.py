@@ -94,7 +94,8 @@ def _children(path: Path) -> list[Path]:
 def write_field(path: Path, spec: PlateSpec, image: FieldImage) -> None:
     """Write all levels of a field; its group document, which makes it an image, comes last.
 
-    Planes that never come stay at the fill value 0 and are listed as (t, c, z) under ``absent_planes``.
+    Planes that never come stay at the fill value 0 and are listed as (t, c, z) under ``absent_planes``. Zarr
+    stores no file for a plane of zeros; those are listed under ``black_planes``, so that a lost file can be told.
     """
     folder = field_path(path, image.key)
     axes = tuple(axis["name"] for axis in ngff.AXES)
@@ -102,9 +103,12 @@ def write_field(path: Path, spec: PlateSpec, image: FieldImage) -> None:
     leading = (spec.n_t, len(spec.channels), spec.n_z)
     levels = [create(folder / str(i), leading + shape, spec.dtype.str, axes) for i, shape in enumerate(shapes)]
     ranges: dict[int, list[ngff.Window]] = {}
+    black: list[list[int]] = []
     absent = set(itertools.product(*map(range, leading)))
     for (t, c, z), plane in image.planes:
         absent.discard((t, c, z))
+        if not plane.any():
+            black.append([t, c, z])
         ranges.setdefault(c, []).append(contrast(plane))
         for level, array in enumerate(levels):
             write_plane(array, (t, c, z), plane)
@@ -113,7 +117,9 @@ def write_field(path: Path, spec: PlateSpec, image: FieldImage) -> None:
     limits = ngff.full_range(spec.dtype)
     windows = [(_widest(ranges.get(c), limits), limits) for c in range(len(spec.channels))]
     ome = ngff.image(str(image.key), spec.shape, spec.pixel_size, spec.channels, windows)
-    own: dict[str, Any] = {"position_um": dict(image.position_um)} if image.position_um else {}
+    own: dict[str, Any] = {"black_planes": black}
+    if image.position_um:
+        own["position_um"] = dict(image.position_um)
     if absent:
         own["absent_planes"] = [list(place) for place in sorted(absent)]
     write_json(folder / "zarr.json", ngff.group(ome, own))

@@ -178,6 +178,11 @@ def test_a_recipe_file_can_name_the_pattern(tmp_path: Path, small_truth: Truth) 
     assert spoken(hts("run", tmp_path / "p.ome.zarr", recipe, "--json"))["wells"]["done"] == 2
 
 
+def _hear_ctrl_c() -> None:
+    """Whoever runs the tests in the background has SIGINT ignored, and children inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("to_all", [False, True], ids=["to the command", "to its process group"])
 def test_ctrl_c_keeps_what_is_committed_and_the_same_command_goes_on(plate: Path, to_all: bool) -> None:
     command = [
@@ -193,7 +198,12 @@ def test_ctrl_c_keeps_what_is_committed_and_the_same_command_goes_on(plate: Path
         "1",
     ]
     process = subprocess.Popen(
-        command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+        command,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=_hear_ctrl_c,
     )
     results = plate.with_name("small.hts")
     deadline = time.monotonic() + 90

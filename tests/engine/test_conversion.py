@@ -57,12 +57,17 @@ def test_every_plane_reads_back_equal_to_its_file(small_plate: Plate, small_trut
     assert compared == 15 * 2 * 2 - 2
 
 
-def test_a_missing_field_is_zero_and_listed(small_plate: Plate, small_truth: Truth) -> None:
+def test_a_missing_field_is_listed_and_never_read_as_black(small_plate: Plate, small_truth: Truth) -> None:
     key = small_truth.missing[0]
     broken = small_plate.completeness().query("Status != 'found'")
     assert set(zip(broken["Well"], broken["Field"], strict=True)) == {(key.well.name, key.field)}
     assert set(broken["Channel"]) == set(small_plate.channels)
-    assert not small_plate[key.well].field(key.field).read_plane("DNA").any()
+    field = small_plate[key.well].field(key.field)
+    with pytest.raises(SourceError, match="was not acquired or could not be read"):
+        field.read_plane("DNA")
+    values = field.to_xarray()
+    assert not values.any()
+    assert values.attrs["absent_planes"] == [[0, 0, 0], [0, 1, 0]]
 
 
 def test_pixel_size_positions_layout_and_vendor_files_are_kept(small_plate: Plate, small_truth: Truth) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import hts.store.files
 from hts.errors import SourceError, StoreError, UsageError
 from hts.store import ensure_writable, exclusive, read_json, storage_errors, write_json
 from hts.store.files import write_bytes
@@ -48,12 +49,14 @@ def test_json_that_no_other_reader_understands_is_never_written(tmp_path):
 
 
 @pytest.mark.parametrize("code", CAUSES)
-@pytest.mark.parametrize("where", ["os.fsync", "os.replace", "tempfile.mkstemp"])
+@pytest.mark.parametrize("where", ["os.fsync", "os.replace", "open"])
 def test_a_failed_write_keeps_what_was_there(tmp_path, monkeypatch, code, where):
     file = tmp_path / "a.json"
     write_json(file, {"old": True})
-    module, name = where.split(".")
-    monkeypatch.setattr({"os": os, "tempfile": tempfile}[module], name, _raise(code))
+    if where == "open":
+        monkeypatch.setattr(hts.store.files, "open", _raise(code), raising=False)
+    else:
+        monkeypatch.setattr(os, where.removeprefix("os."), _raise(code))
     expected = (
         rf"^{file} can be written\n  found: .*{os.strerror(code)}\n  likely cause: {CAUSES[code]}\n  what to do: "
     )

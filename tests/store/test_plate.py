@@ -60,13 +60,15 @@ def test_any_shape_comes_back_with_time_and_z(tmp_path, shape, dtype, counts):
     _check_round_trip(field, values)
 
 
-def test_planes_that_never_came_are_zero_and_take_no_file(tmp_path):
+def test_planes_that_never_came_take_no_file_and_are_never_read_as_black(tmp_path):
     spec = spec_for((300, 300), n_z=2)
     values = stack(spec)
     create_plate(tmp_path / "p", spec)
     write_field(tmp_path / "p", spec, FieldImage(KEY, planes_of(values, without={(0, 1, 0)})))
     field = Plate.open(tmp_path / "p")[WELL].fields[0]
-    assert not field.read_plane("Actin", z=0).any()
+    with pytest.raises(SourceError, match="was not acquired or could not be read"):
+        field.read_plane("Actin", z=0)
+    assert not field.to_xarray().sel(c="Actin").isel(z=0).any()
     np.testing.assert_array_equal(field.read_plane("Actin", z=1), values[0, 1, 1])
     assert len(shards(tmp_path / "p")) == 3 * field.levels
 
@@ -279,3 +281,20 @@ def test_wells_sort_by_place(tmp_path):
     wells = [WellId.parse(name) for name in ("C01", "A12", "B02", "A02")]
     create_plate(tmp_path / "p", spec_for((40, 40), fields=dict.fromkeys(wells, (1,))))
     assert [str(well) for well in Plate.open(tmp_path / "p").wells] == ["A02", "A12", "B02", "C01"]
+
+
+def test_a_black_plane_is_black_and_a_lost_shard_is_an_error(tmp_path):
+    """Zarr reads zeros where there is no file, and makes no file for zeros: the field's document tells them apart."""
+    spec = spec_for((300, 300))
+    planes = [np.zeros((300, 300), spec.dtype), np.ones((300, 300), spec.dtype)]
+    create_plate(tmp_path / "p", spec)
+    write_field(tmp_path / "p", spec, FieldImage(KEY, [((0, c, 0), plane) for c, plane in enumerate(planes)]))
+    field = Plate.open(tmp_path / "p")[WELL].fields[0]
+    black, grey = field.channels
+    assert not field.read_plane(black).any()
+    assert field.read_plane(grey).all()
+    for path in [path for path in (field.path / "0" / "c").rglob("*") if path.is_file()]:
+        path.unlink()
+    assert not field.read_plane(black).any()
+    with pytest.raises(SourceError, match="a shard was deleted"):
+        field.read_plane(grey)
