@@ -121,7 +121,8 @@ def is_unfinished(plate: Plate, well: WellId) -> bool:
 
 
 def _conversion_marker(plate: Plate, well: WellId) -> dict[str, Any] | None:
-    return Markers(plate.path / ".hts", CONVERT_STAGE, str(plate.origin.get("conversion"))).read(well.name)
+    marker = Markers(plate.path / ".hts", CONVERT_STAGE, str(plate.origin.get("conversion"))).read(well.name)
+    return marker if marker is not None and "pixels" in marker else None
 
 
 def field_problems(planes: pd.DataFrame, recipe: Recipe, plate_channels: tuple[str, ...]) -> dict[tuple[str, int], str]:

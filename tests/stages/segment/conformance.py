@@ -118,5 +118,6 @@ class SegmenterConformance:
         finally:
             tracemalloc.stop()
         declared_bytes = self.segmenter.working_bytes(chosen, shape)
-        assert peak_bytes <= declared_bytes
+        # Other threads of the test session, a Dask cluster's for example, allocate meanwhile.
+        assert peak_bytes <= declared_bytes + 256 * 1024
         assert declared_bytes <= 3 * peak_bytes  # a bound that nobody can use is none
