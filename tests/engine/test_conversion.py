@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -254,7 +255,9 @@ def test_a_killed_conversion_continues_to_the_same_bytes(
     destination = tmp_path / "small.ome.zarr"
     command = [sys.executable, "-m", "hts.cli", "convert", str(small_truth.plate), str(destination)]
     command += ["--layout", str(small_truth.layout)]
-    for goal in (1, 6):
+    finished = destination / ".hts" / "completeness.parquet"
+    broken_off = 0
+    for goal in (1, 4, 7):
         process = subprocess.Popen(
             command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
@@ -263,8 +266,11 @@ def test_a_killed_conversion_continues_to_the_same_bytes(
             if process.poll() is not None:
                 break
             time.sleep(0.002)
-        os.killpg(process.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-    assert not (destination / ".hts" / "completeness.parquet").exists()
+        broken_off += not finished.exists()
+    # A machine that hesitates may let one of them come to its end; at least one must have been broken off.
+    assert broken_off >= 1
     subprocess.run(command, check=False, capture_output=True)
     assert content(destination) == content(small_plate.path)
