@@ -195,6 +195,7 @@ class Run:
     def _land(self, flying: dict[Future, WellTask]) -> None:
         """Cancel what has not begun, and wait a while for what has: it still writes, and the locks are ours."""
         for future in flying:
+            # A scheduler that is gone cannot be asked, and must not hide why the run ended.
             with contextlib.suppress(Exception):
                 future.cancel()
         deadline = time.monotonic() + LANDING_S
