@@ -55,3 +55,8 @@ def location(where: str | Path | UPath) -> Location:
 def is_local(place: Location) -> bool:
     """Whether a location is a path on this machine."""
     return isinstance(place, Path)
+
+
+def relative_name(place: Location, root: Location) -> str:
+    """Name of a place below ``root``, with ``/`` between folders; the whole name where it is not below."""
+    return place.as_posix().removeprefix(root.as_posix().rstrip("/") + "/")

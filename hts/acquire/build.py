@@ -4,26 +4,45 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
+from hts.acquire.colors import color_of
 from hts.acquire.listing import ImageFile, Listing
-from hts.acquire.planes import tiff_metadata
-from hts.acquire.table import Plane, PlaneIssue, Source
+from hts.acquire.planes import read_header, read_pixels
+from hts.acquire.table import UNKNOWN, Acquisition, Plane, PlaneIssue, Source
 from hts.errors import SourceError
-from hts.model import Channel, FieldKey, PixelSize, WellId
+from hts.locations import Location
+from hts.model import Channel, PixelSize, WellId
 
 HEADERS_LOOKED_AT = 9
+PLANES_LOOKED_AT = 3
+SIGNED_OFFSET = 32_768
 _SEVERAL_PLATES_FROM = 4
+_NOWHERE = Path("nowhere")
+_WHITE = "FFFFFF"
 _Item = TypeVar("_Item")
 
 
+class Stage(NamedTuple):
+    """Where the stage stood for a plane, in µm, and when, in ISO 8601; None and empty where nobody tells."""
+
+    y_um: float | None = None
+    x_um: float | None = None
+    z_um: float | None = None
+    acquired: str = ""
+
+
 class Sighting(NamedTuple):
-    """A file and the plane its name says it is; ``z`` and ``t`` as numbered by the vendor."""
+    """A file and the plane it is, by its name or by the vendor's index; ``z`` and ``t`` as numbered by the vendor.
+
+    ``page`` is the plane's number in a file of many. A plane that the vendor's index lists and the disk has not is a
+    sighting of a file with a ``problem`` and no path: see :func:`absent`.
+    """
 
     well: WellId
     field: int
@@ -31,6 +50,13 @@ class Sighting(NamedTuple):
     z: int
     t: int
     file: ImageFile
+    page: int | None = None
+    stage: Stage = Stage()
+
+
+def absent(name: str, reason: str) -> ImageFile:
+    """The file of a plane that is announced and not there."""
+    return ImageFile(_NOWHERE, name, reason)
 
 
 class PlaneKey(NamedTuple):
@@ -43,27 +69,24 @@ class PlaneKey(NamedTuple):
     z: int
 
 
-class StagePosition(NamedTuple):
-    """Where the stage stood for a field, in µm; ``z_um`` holds for the file it was read from only."""
-
-    y_um: float | None
-    x_um: float | None
-    z_um: float | None
-    name: str
-
-
 @dataclass(frozen=True)
 class PlateFacts:
-    """What a reader knows about the plate beside the files; ``announced`` wells are expected even without a file."""
+    """What a reader knows about the plate beside the files.
+
+    ``announced`` wells are expected even without a file. ``complete`` says that the sightings are all planes that the
+    microscope was asked for (an index lists every one): nothing else is then expected. Channels that are white get
+    a colour by their wavelength or name.
+    """
 
     reader: str
     plate_name: str
     channels: tuple[Channel, ...]
     announced: frozenset[WellId] = frozenset()
     pixel_size: PixelSize | None = None
-    positions: Mapping[FieldKey, StagePosition] = field(default_factory=dict)
-    vendor_files: tuple[Path, ...] = ()
+    vendor_files: tuple[Location, ...] = ()
     notes: tuple[str, ...] = ()
+    acquisition: Acquisition = UNKNOWN
+    complete: bool = False
 
 
 def build_source(listing: Listing, sightings: Iterable[Sighting], facts: PlateFacts) -> Source:
@@ -82,14 +105,16 @@ def build_source(listing: Listing, sightings: Iterable[Sighting], facts: PlateFa
     names = [channel.name for channel in facts.channels]
     combinations, sparse = _expected_combinations(files, names)
     issues = dict(_broken(files, names))
-    issues.update(_missing(files, facts.announced, combinations, names))
-    planes = tuple(_plane(key, files[key][0], names, facts) for key in sorted(files) if key not in issues)
+    if not facts.complete:
+        issues.update(_missing(files, facts.announced, combinations, names))
+    planes = tuple(_plane(key, files[key][0], names) for key in sorted(files) if key not in issues)
     shape, dtype, header_notes = _majority(planes, listing)
+    offset = _offset(planes, dtype)
     return Source(
         root=listing.root,
         reader=facts.reader,
         plate_name=facts.plate_name,
-        channels=facts.channels,
+        channels=tuple(_coloured(facts.channels)),
         n_z=1 + max(key.z for key in files),
         n_t=1 + max(key.t for key in files),
         planes=planes,
@@ -98,7 +123,9 @@ def build_source(listing: Listing, sightings: Iterable[Sighting], facts: PlateFa
         shape=shape,
         dtype=dtype,
         vendor_files=facts.vendor_files,
-        notes=(*listing.notes, *facts.notes, *sparse, *header_notes),
+        notes=(*listing.notes, *facts.notes, *sparse, *header_notes, *_offset_notes(offset)),
+        acquisition=facts.acquisition,
+        offset=offset,
     )
 
 
@@ -111,32 +138,33 @@ def left_out_note(names: Sequence[str], why: str) -> tuple[str, ...]:
     return (f"{count} left out, {why}: {some}",)
 
 
-def _group(sightings: Iterable[Sighting], channels: Sequence[Channel]) -> dict[PlaneKey, list[ImageFile]]:
+def _group(sightings: Iterable[Sighting], channels: Sequence[Channel]) -> dict[PlaneKey, list[Sighting]]:
     found = list(sightings)
     z_index = {value: index for index, value in enumerate(sorted({one.z for one in found}))}
     t_index = {value: index for index, value in enumerate(sorted({one.t for one in found}))}
     c_index = {channel.name: index for index, channel in enumerate(channels)}
-    files: dict[PlaneKey, list[ImageFile]] = {}
-    for well, number, channel, z, t, file in found:
-        key = PlaneKey(well, number, t_index[t], c_index[channel], z_index[z])
-        files.setdefault(key, []).append(file)
+    files: dict[PlaneKey, list[Sighting]] = {}
+    for one in found:
+        key = PlaneKey(one.well, one.field, t_index[one.t], c_index[one.channel], z_index[one.z])
+        files.setdefault(key, []).append(one)
     return files
 
 
-def _refuse_several_plates(listing: Listing, files: Mapping[PlaneKey, list[ImageFile]]) -> None:
+def _refuse_several_plates(listing: Listing, files: Mapping[PlaneKey, list[Sighting]]) -> None:
     twice = [group for group in files.values() if len(group) > 1]
     if len(twice) < _SEVERAL_PLATES_FROM or len(twice) * 2 <= len(files):
         return
+    example = ", ".join(one.file.name for one in twice[0][:2])
     raise SourceError(
         f"one plate in {listing.root}",
-        found=f"{len(twice)} of {len(files)} planes have several files, such as {twice[0][0].name}, {twice[0][1].name}",
+        found=f"{len(twice)} of {len(files)} planes have several files, such as {example}",
         cause="the folder holds several plates, or a second copy of one",
         fix="open one plate's folder at a time, or move the copies away",
     )
 
 
 def _expected_combinations(
-    files: Mapping[PlaneKey, list[ImageFile]], names: Sequence[str]
+    files: Mapping[PlaneKey, list[Sighting]], names: Sequence[str]
 ) -> tuple[list[tuple[int, int, int]], list[str]]:
     """(t, channel, z) that every field should have, and notes on those that were never acquired."""
     seen = {(key.t, key.channel, key.z) for key in files}
@@ -170,18 +198,21 @@ def _places(expected: list[tuple[int, int, int]], channel: int, axis: int) -> st
     return ", ".join(map(str, values))
 
 
-def _broken(files: Mapping[PlaneKey, list[ImageFile]], names: Sequence[str]) -> Iterator[tuple[PlaneKey, PlaneIssue]]:
+def _broken(files: Mapping[PlaneKey, list[Sighting]], names: Sequence[str]) -> Iterator[tuple[PlaneKey, PlaneIssue]]:
     for key, group in files.items():
+        first = group[0].file
         if len(group) > 1:
-            every = [file.name for file in group]
+            every = [one.file.name for one in group]
             reason = f"{len(every)} files for this plane: {' and '.join(every)}"
             yield key, _issue(key, names, "duplicate", reason, "; ".join(every))
-        elif group[0].problem:
-            yield key, _issue(key, names, "unreadable", group[0].problem, group[0].name)
+        elif first.path == _NOWHERE:
+            yield key, _issue(key, names, "missing", first.problem, first.name)
+        elif first.problem:
+            yield key, _issue(key, names, "unreadable", first.problem, first.name)
 
 
 def _missing(
-    files: Mapping[PlaneKey, list[ImageFile]],
+    files: Mapping[PlaneKey, list[Sighting]],
     announced: frozenset[WellId],
     combinations: Sequence[tuple[int, int, int]],
     names: Sequence[str],
@@ -206,12 +237,36 @@ def _issue(key: PlaneKey, names: Sequence[str], status: str, reason: str, file: 
     return PlaneIssue(key.well, key.field, names[key.channel], key.z, key.t, status, reason, file)
 
 
-def _plane(key: PlaneKey, file: ImageFile, names: Sequence[str], facts: PlateFacts) -> Plane:
-    stage = facts.positions.get(FieldKey(key.well, key.field))
-    place: tuple[float | None, float | None, float | None] = (None, None, None)
-    if stage is not None:
-        place = (stage.y_um, stage.x_um, stage.z_um if stage.name == file.name else None)
-    return Plane(key.well, key.field, names[key.channel], key.z, key.t, file.path, 0, *place)
+def _plane(key: PlaneKey, one: Sighting, names: Sequence[str]) -> Plane:
+    return Plane(key.well, key.field, names[key.channel], key.z, key.t, one.file.path, one.page, *one.stage)
+
+
+def _coloured(channels: Sequence[Channel]) -> Iterator[Channel]:
+    for place, channel in enumerate(channels):
+        yield replace(channel, color=color_of(channel, place, len(channels))) if channel.color == _WHITE else channel
+
+
+def _offset(planes: Sequence[Plane], dtype: np.dtype[Any]) -> int:
+    """2^15 where no pixel of a few planes lies below it: cameras of 15 bits or fewer were written as signed numbers."""
+    if dtype != np.uint16 or not planes:
+        return 0
+    found = False
+    for plane in list(spread(planes, PLANES_LOOKED_AT))[:PLANES_LOOKED_AT]:
+        try:
+            found = bool(read_pixels(plane.path, plane.index).min() >= SIGNED_OFFSET)
+        except SourceError:
+            continue
+        if not found:
+            return 0
+    return SIGNED_OFFSET if found else 0
+
+
+def _offset_notes(offset: int) -> list[str]:
+    if not offset:
+        return []
+    return [
+        f"every pixel looked at is {offset:,} or more: the files carry a constant offset (hts convert can remove it)"
+    ]
 
 
 def _majority(planes: Sequence[Plane], listing: Listing) -> tuple[tuple[int, int], np.dtype[Any], list[str]]:
@@ -220,7 +275,7 @@ def _majority(planes: Sequence[Plane], listing: Listing) -> tuple[tuple[int, int
     refusals: list[str] = []
     for plane in spread(planes, HEADERS_LOOKED_AT):
         try:
-            facts = tiff_metadata(plane.path)
+            facts = read_header(plane.path, plane.index)
         except SourceError as error:
             refusals.append(str(error))
             continue
@@ -229,7 +284,7 @@ def _majority(planes: Sequence[Plane], listing: Listing) -> tuple[tuple[int, int
             break
     if not votes:
         raise SourceError(
-            f"a TIFF file that can be read in {listing.root}",
+            f"an image that can be read in {listing.root}",
             found=f"none of {len(listing.images)}; {refusals[0] if refusals else 'all are empty or have a double'}",
             fix="copy the plate again from the microscope",
         )

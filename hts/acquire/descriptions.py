@@ -10,11 +10,14 @@ import math
 import re
 import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
+
+from hts.acquire.metadata import length_um, local_name, number, parse_xml, positive
+from hts.errors import SourceError
 from hts.model import PixelSize
 
-_MICROMETRES = frozenset({"um", "µm", "μm", "micron", "microns", "micrometer", "\\u00b5m"})
-_FORBIDDEN = re.compile(r"<!\s*(?:DOCTYPE|ENTITY)", re.IGNORECASE)
 _COPY_OF = re.compile(r"^(?:Copy of\s+)+", re.IGNORECASE)
 
 
@@ -34,20 +37,27 @@ class ImageFacts:
     problem: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What is known of a plane without its pixels: ``shape`` (Y, X) in pixels, ``dtype``, its description's facts."""
+
+    shape: tuple[int, int]
+    dtype: np.dtype[Any]
+    image: ImageFacts
+
+
 def read_description(text: str) -> ImageFacts:
     """Facts of a TIFF image description, whoever wrote it; nothing is raised."""
     head = text.lstrip("\ufeff \t\r\n")
     if not head.startswith("<"):
         return ImageFacts()
-    if _FORBIDDEN.search(head):
-        return ImageFacts(problem="its description declares XML entities, which are not read")
     try:
-        tree = ElementTree.fromstring(head.rstrip("\x00 \t\r\n"))
-    except ElementTree.ParseError as error:
-        return ImageFacts(problem=f"its description is not valid XML ({error})")
+        tree = parse_xml(head)
+    except SourceError as error:
+        return ImageFacts(problem=f"its description {error}")
     if tree.tag == "MetaData":
         return _metaseries(tree)
-    if tree.tag.rpartition("}")[2] == "OME":
+    if local_name(tree) == "OME":
         return _ome(tree)
     return ImageFacts()
 
@@ -57,10 +67,11 @@ def imagej_pixel_size(unit: str, x_resolution: float, y_resolution: float) -> Pi
 
     1 pixel per µm in both directions is what writers put who know nothing: it is not believed.
     """
-    if unit.strip().lower() not in _MICROMETRES or (x_resolution == 1 and y_resolution == 1):
+    factor = length_um("1", unit)
+    if factor is None or (x_resolution == 1 and y_resolution == 1):
         return None
     x_um, y_um = _inverse(x_resolution), _inverse(y_resolution)
-    return PixelSize(y_um, x_um) if x_um and y_um else None
+    return PixelSize(y_um * factor, x_um * factor) if x_um and y_um else None
 
 
 def _metaseries(tree: ElementTree.Element) -> ImageFacts:
@@ -68,25 +79,24 @@ def _metaseries(tree: ElementTree.Element) -> ImageFacts:
     name = props.get("_IllumSetting_", "").strip() or _COPY_OF.sub("", props.get("image-name", "")).strip()
     return ImageFacts(
         pixel_size=_metaseries_pixel_size(props),
-        y_um=_number(props.get("stage-position-y")),
-        x_um=_number(props.get("stage-position-x")),
-        z_um=_number(props.get("z-position")),
+        y_um=number(props.get("stage-position-y")),
+        x_um=number(props.get("stage-position-x")),
+        z_um=number(props.get("z-position")),
         channel=name or None,
-        wavelength_nm=_positive(props.get("wavelength")),
+        wavelength_nm=positive(props.get("wavelength")),
     )
 
 
 def _metaseries_pixel_size(props: dict[str, str]) -> PixelSize | None:
     if props.get("spatial-calibration-state", "on").lower() != "on":
         return None
-    if props.get("spatial-calibration-units", "").strip().lower() not in _MICROMETRES:
-        return None
-    y_um, x_um = _positive(props.get("spatial-calibration-y")), _positive(props.get("spatial-calibration-x"))
-    return PixelSize(y_um, x_um) if y_um and x_um else None
+    unit = props.get("spatial-calibration-units")
+    y_um, x_um = (length_um(props.get(f"spatial-calibration-{axis}"), unit) for axis in "yx")
+    return PixelSize(y_um, x_um) if y_um and x_um and min(y_um, x_um) > 0 else None
 
 
 def _ome(tree: ElementTree.Element) -> ImageFacts:
-    pixels = next((node for node in tree.iter() if node.tag.rpartition("}")[2] == "Pixels"), None)
+    pixels = next((node for node in tree.iter() if local_name(node) == "Pixels"), None)
     if pixels is None:
         return ImageFacts()
     sizes = [_ome_length(pixels, axis) for axis in "YXZ"]
@@ -97,22 +107,8 @@ def _ome(tree: ElementTree.Element) -> ImageFacts:
 
 def _ome_length(pixels: ElementTree.Element, axis: str) -> float | None:
     # The OME schema's default unit is the micrometre.
-    if pixels.get(f"PhysicalSize{axis}Unit", "µm").strip().lower() not in _MICROMETRES:
-        return None
-    return _positive(pixels.get(f"PhysicalSize{axis}"))
-
-
-def _number(text: str | None) -> float | None:
-    try:
-        value = float(text or "")
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None
-
-
-def _positive(text: str | None) -> float | None:
-    value = _number(text)
-    return value if value is not None and value > 0 else None
+    size = length_um(pixels.get(f"PhysicalSize{axis}"), pixels.get(f"PhysicalSize{axis}Unit", "µm"))
+    return size if size and size > 0 else None
 
 
 def _inverse(value: float) -> float | None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from hts.errors import SourceError
+from hts.acquire.metadata import read_text
+from hts.locations import Location
 from hts.model import WellId
 
 _LINE = re.compile(r'\s*"(?P<key>\w+)"\s*,\s*(?P<value>.*?)\s*$')
@@ -18,7 +18,7 @@ _LINE_END = re.compile(r"\r\n|\r|\n")
 class Htd:
     """An HTD file: counts are None where it says nothing; ``waves`` are the collected ones, by number."""
 
-    path: Path
+    path: Location
     n_t: int | None = None
     n_z: int | None = None
     n_sites: int | None = None
@@ -26,7 +26,7 @@ class Htd:
     waves: dict[int, str] = field(default_factory=dict)
 
 
-def read_htd(path: Path) -> Htd:
+def read_htd(path: Location) -> Htd:
     """Read an HTD file of any encoding; lines that are not understood are passed over.
 
     Raises
@@ -34,14 +34,10 @@ def read_htd(path: Path) -> Htd:
     SourceError
         when the file cannot be read from the disk.
     """
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise SourceError(f"{path}: the HTD file cannot be read ({error.strerror})") from error
-    return parse_htd(path, _decode(raw))
+    return parse_htd(path, read_text(path))
 
 
-def parse_htd(path: Path, text: str) -> Htd:
+def parse_htd(path: Location, text: str) -> Htd:
     """Facts of an HTD file's text: one ``"Key", value, …`` a line, keys in any case."""
     single: dict[str, list[str]] = {}
     numbered: dict[str, dict[int, list[str]]] = {}
@@ -63,13 +59,6 @@ def parse_htd(path: Path, text: str) -> Htd:
         wells=_wells(numbered.get("wellsselection", {})),
         waves=_waves(numbered.get("wavename", {}), numbered.get("wavecollect", {})),
     )
-
-
-def _decode(raw: bytes) -> str:
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return raw.decode("latin-1")
 
 
 def _is_true(text: str) -> bool:

@@ -10,17 +10,17 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import NamedTuple
 
-from hts.acquire.build import PlateFacts, Sighting, StagePosition, build_source, left_out_note
+from hts.acquire.build import PlateFacts, Sighting, Stage, build_source, left_out_note
 from hts.acquire.descriptions import ImageFacts
 from hts.acquire.htd import Htd, read_htd
 from hts.acquire.listing import ImageFile, Listing
-from hts.acquire.planes import tiff_metadata
+from hts.acquire.planes import read_header
 from hts.acquire.table import Source
 from hts.acquire.zsteps import Shot, place_z, time_copies
 from hts.errors import SourceError
+from hts.locations import Location, relative_name
 from hts.model import Channel, FieldKey, PixelSize, WellId
 
 # The plate's name is the shortest that leaves a well: in P_B02_s1_w1 the well is B02, not S01. B02_s1_w1 has no plate:
@@ -36,13 +36,6 @@ _LEVEL = re.compile(r"(?<![^/])(?:TimePoint|ZStep)_\d+/", re.IGNORECASE)
 _MAX_ROWS, _MAX_COLUMNS = 32, 48
 _POSITIONS_UP_TO_FIELDS = 10_000
 _HEADER_THREADS = 4
-_COLORS = (
-    (("dapi", "hoechst", "cfp"), "0000FF"),
-    (("fitc", "gfp", "488"), "00FF00"),
-    (("yfp", "cy3", "tritc"), "FFFF00"),
-    (("texas", "mcherry", "rfp", "561"), "FF0000"),
-    (("cy5", "640", "647"), "FF00FF"),
-)
 
 
 class ImageXpressReader:
@@ -68,7 +61,7 @@ class ImageXpressReader:
         channels, headers, channel_notes = _channels(shots, htd)
         placed, z_notes = place_z(shots, {wave: channel.name for wave, channel in channels.items()})
         sightings = [_sighting(shot, z, channels) for shot, z in placed]
-        positions, position_notes = _positions(sightings)
+        sightings, position_notes = _with_positions(sightings)
         taken = {shot.file for shot in shots}
         others = [image.name for image in listing.images if image not in taken]
         facts = PlateFacts(
@@ -77,7 +70,6 @@ class ImageXpressReader:
             channels=tuple(channels.values()),
             announced=htd.wells if htd else frozenset(),
             pixel_size=_pixel_size(headers, sightings),
-            positions=positions,
             vendor_files=vendor_files,
             notes=(
                 *(_htd_notes(htd, sightings, channels) if htd else ()),
@@ -121,7 +113,7 @@ def _sighting(shot: Shot, z: int, channels: dict[int, Channel]) -> Sighting:
     return Sighting(shot.well, shot.site, channels[shot.wave].name, z, shot.time, shot.file)
 
 
-def _htd_files(listing: Listing) -> tuple[Path, ...]:
+def _htd_files(listing: Listing) -> tuple[Location, ...]:
     """The top-most HTD files: MetaXpress copies them into every subfolder of a plate.
 
     Raises
@@ -130,7 +122,7 @@ def _htd_files(listing: Listing) -> tuple[Path, ...]:
         when they belong to several plates: files of one would hide those of another.
     """
     files = [path for path in listing.files if path.suffix.lower() == ".htd" and path.is_file()]
-    folders = ("".join(f"{part}/" for part in path.parent.relative_to(listing.root).parts) for path in files)
+    folders = (relative_name(path, listing.root).removesuffix(path.name) for path in files)
     plates = sorted({_LEVEL.sub("", folder) or "the folder itself" for folder in folders})
     if len(plates) > 1:
         raise SourceError(
@@ -148,7 +140,7 @@ def _plate_name_notes(plates: Counter[str]) -> tuple[str, ...]:
     return ("the files carry several plate names: " + ", ".join(f"{name} ({n} files)" for name, n in plates.items()),)
 
 
-def _choose_htd(files: Sequence[Path], plate: str) -> Htd | None:
+def _choose_htd(files: Sequence[Location], plate: str) -> Htd | None:
     own = [path for path in files if path.stem.lower() == plate.lower()]
     return next((read_htd(path) for path in (*own, *files)), None)
 
@@ -167,7 +159,7 @@ def _read_headers(shots: Sequence[Shot]) -> _Headers:
         if shot.wave in facts or shot.file.problem:
             continue
         try:
-            facts[shot.wave] = tiff_metadata(shot.file.path).image
+            facts[shot.wave] = read_header(shot.file.path).image
         except SourceError:
             # A broken file is listed when its plane is read; here another one of the wave will do.
             continue
@@ -186,38 +178,40 @@ def _channels(shots: Sequence[Shot], htd: Htd | None) -> tuple[dict[int, Channel
         name = announced or header.channel or f"w{wave}"
         names[wave] = name if name not in names.values() else f"{name} w{wave}"
     channels = {
-        wave: Channel(name, _color(name), headers.facts.get(wave, ImageFacts()).wavelength_nm)
+        wave: Channel(name, wavelength_nm=headers.facts.get(wave, ImageFacts()).wavelength_nm)
         for wave, name in names.items()
     }
     return channels, headers, headers.notes
 
 
-def _color(name: str) -> str:
-    lowered = name.lower()
-    return next((color for parts, color in _COLORS if any(part in lowered for part in parts)), "FFFFFF")
+def _with_positions(sightings: Sequence[Sighting]) -> tuple[list[Sighting], tuple[str, ...]]:
+    """Stage positions by field, from one header a field: 0.2 ms each on a local disk, in threads for slow ones.
 
-
-def _positions(sightings: Sequence[Sighting]) -> tuple[dict[FieldKey, StagePosition], tuple[str, ...]]:
-    """Stage positions by field, from one header a field: 0.2 ms each on a local disk, in threads for slow ones."""
+    The position in z holds for the file it was read from only.
+    """
     chosen: dict[FieldKey, Sighting] = {}
     for one in sorted(sightings, key=lambda one: (one.t, one.z)):
         if not one.file.problem:
             chosen.setdefault(FieldKey(one.well, one.field), one)
     if len(chosen) > _POSITIONS_UP_TO_FIELDS:
-        return {}, (f"stage positions of {len(chosen)} fields were not read: more than {_POSITIONS_UP_TO_FIELDS}",)
+        note = f"stage positions of {len(chosen)} fields were not read: more than {_POSITIONS_UP_TO_FIELDS}"
+        return list(sightings), (note,)
     with ThreadPoolExecutor(_HEADER_THREADS) as pool:
-        found = pool.map(_stage_position, [one.file for one in chosen.values()])
-    return {key: stage for key, stage in zip(chosen, found, strict=True) if stage is not None}, ()
+        found = dict(zip(chosen, pool.map(_stage, [one.file for one in chosen.values()]), strict=True))
+    placed = []
+    for one in sightings:
+        key = FieldKey(one.well, one.field)
+        stage = found.get(key, Stage())
+        placed.append(one._replace(stage=stage if chosen.get(key) == one else stage._replace(z_um=None)))
+    return placed, ()
 
 
-def _stage_position(file: ImageFile) -> StagePosition | None:
+def _stage(file: ImageFile) -> Stage:
     try:
-        facts = tiff_metadata(file.path).image
+        facts = read_header(file.path).image
     except SourceError:
-        return None
-    if facts.y_um is None or facts.x_um is None:
-        return None
-    return StagePosition(facts.y_um, facts.x_um, facts.z_um, file.name)
+        return Stage()
+    return Stage(facts.y_um, facts.x_um, facts.z_um) if None not in (facts.y_um, facts.x_um) else Stage()
 
 
 def _pixel_size(headers: _Headers, sightings: Sequence[Sighting]) -> PixelSize | None:
@@ -231,8 +225,8 @@ def _z_distance_um(sightings: Iterable[Sighting]) -> float | None:
     for one in sorted(sightings, key=lambda one: (one.well, one.field, one.t, one.channel, one.z)):
         stacks.setdefault((one.well, one.field, one.channel, one.t), []).append(one)
     for stack in [stack for stack in stacks.values() if len(stack) > 1][:3]:
-        first, second = (_stage_position(one.file) for one in stack[:2])
-        if first and second and first.z_um is not None and second.z_um is not None and first.z_um != second.z_um:
+        first, second = (_stage(one.file) for one in stack[:2])
+        if first.z_um is not None and second.z_um is not None and first.z_um != second.z_um:
             steps = stack[1].z - stack[0].z
             return round(abs(second.z_um - first.z_um) / steps, 4) if steps else None
     return None

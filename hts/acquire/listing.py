@@ -1,4 +1,4 @@
-"""What is on disk, listed once: every reader looks at the same :class:`Listing`."""
+"""What is there, listed once: every reader looks at the same :class:`Listing`."""
 
 from __future__ import annotations
 
@@ -7,10 +7,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hts.errors import NotFoundError, SourceError
+from hts.locations import Location
 
-IMAGE_SUFFIXES = (".tif", ".tiff")
+if TYPE_CHECKING:
+    from upath import UPath
+
+IMAGE_SUFFIXES = (".tif", ".tiff", ".nd2", ".czi")
 _OWN_FOLDERS = (".zarr", ".hts")
 _THUMBNAIL = "_thumb"
 
@@ -19,7 +24,7 @@ _THUMBNAIL = "_thumb"
 class ImageFile:
     """An image; ``name`` is relative to the root with ``/``, ``problem`` says why it is no readable file."""
 
-    path: Path
+    path: Location
     name: str
     problem: str = ""
 
@@ -28,42 +33,52 @@ class ImageFile:
 class Listing:
     """All files below ``root``, sorted by name, and those of them that are images.
 
-    ``images`` are TIFF files by extension, without hidden files and ``_thumb`` thumbnails. Hidden folders and our own
-    results (``*.zarr``, ``*.hts``) are not entered. ``notes`` name what could not be listed.
+    ``images`` are files of microscopes by their extension, without hidden files and ``_thumb`` thumbnails. Hidden
+    folders and our own results (``*.zarr``, ``*.hts``) are not entered. ``notes`` name what could not be listed.
+    ``chosen`` is the one file that was asked for, where it was a file: an image, or metadata that name the images.
     """
 
-    root: Path
-    files: tuple[Path, ...]
+    root: Location
+    files: tuple[Location, ...]
     images: tuple[ImageFile, ...]
     notes: tuple[str, ...] = ()
+    chosen: Location | None = None
 
     @classmethod
-    def of(cls, root: Path) -> Listing:
-        """List a folder.
+    def of(cls, where: Location) -> Listing:
+        """List a folder; a single image stands for itself, another file for the folder that it is in.
 
         Raises
         ------
         NotFoundError
-            when there is no such folder.
+            when there is nothing of that name.
         SourceError
-            when it is a file, or may not be listed.
+            when it may not be listed.
         """
-        root = Path(os.path.abspath(root.expanduser()))
-        if not root.exists():
-            raise NotFoundError(f"a folder of images at {root}", found="nothing there", fix="check the path")
-        if not root.is_dir():
-            raise SourceError(f"{root} is a file", fix="give the folder that holds the plate's images")
         notes: list[str] = []
-        found = sorted(_walk(root, notes), key=lambda image: image.name)
+        if isinstance(where, Path):
+            where = Path(os.path.abspath(where.expanduser()))
+        if not where.exists():
+            raise NotFoundError(f"a folder of images at {where}", found="nothing there", fix="check the path")
+        chosen = None if where.is_dir() else where
+        root = where if chosen is None else chosen.parent
+        found = sorted(_files(root, notes), key=lambda image: image.name)
         if notes and not found:
             raise SourceError(notes[0], fix="ask for the right to read the folder")
-        images = tuple(image for image in found if _is_image(image.path.name))
-        return cls(root, tuple(image.path for image in found), images, tuple(notes))
+        if chosen is not None and is_image(chosen.name):
+            found = [image for image in found if image.name == chosen.name]
+        images = tuple(image for image in found if is_image(image.path.name))
+        return cls(root, tuple(image.path for image in found), images, tuple(notes), chosen)
 
     @cached_property
     def examples(self) -> tuple[str, ...]:
         """Up to three image names: the first, the middle one and the last."""
         return example_names([image.name for image in self.images])
+
+    @cached_property
+    def images_by_name(self) -> dict[str, ImageFile]:
+        """Images by their name relative to the root."""
+        return {image.name: image for image in self.images}
 
 
 def example_names(names: list[str]) -> tuple[str, ...]:
@@ -73,9 +88,28 @@ def example_names(names: list[str]) -> tuple[str, ...]:
     return names[0], names[len(names) // 2], names[-1]
 
 
-def _is_image(name: str) -> bool:
+def is_image(name: str) -> bool:
+    """Whether a file of this name counts as an image."""
     lowered = name.lower()
     return lowered.endswith(IMAGE_SUFFIXES) and not lowered.startswith(".") and _THUMBNAIL not in lowered
+
+
+def _files(root: Location, notes: list[str]) -> Iterator[ImageFile]:
+    return _walk(root, notes) if isinstance(root, Path) else _find(root)
+
+
+def _find(root: UPath) -> Iterator[ImageFile]:
+    """Files below an address, by one listing of everything: object stores have no folders to walk."""
+    try:
+        known = root.fs.find(root.path, detail=True)
+    except (OSError, ValueError) as error:
+        raise SourceError(f"{root} can be listed", found=f"{type(error).__name__}: {error}") from error
+    prefix = root.fs._strip_protocol(root.path).rstrip("/") + "/"
+    for key, facts in known.items():
+        *folders, name = key.removeprefix(prefix).split("/")
+        if all(_enter(folder) for folder in folders):
+            problem = "file is empty (0 bytes)" if is_image(name) and not facts.get("size") else ""
+            yield ImageFile(root.joinpath(*folders, name), "/".join((*folders, name)), problem)
 
 
 def _walk(root: Path, notes: list[str]) -> Iterator[ImageFile]:
@@ -86,7 +120,7 @@ def _walk(root: Path, notes: list[str]) -> Iterator[ImageFile]:
         try:
             with os.scandir(folder) as entries:
                 for entry in entries:
-                    if not entry.is_dir() or _is_image(entry.name):
+                    if not entry.is_dir() or is_image(entry.name):
                         yield _image_file(entry, prefix)
                     elif _enter(entry.name) and (identity := _identity(entry.stat())) not in seen:
                         # A linked folder is followed, once: a link to a parent would never end.
@@ -105,7 +139,7 @@ def _enter(folder_name: str) -> bool:
 
 
 def _image_file(entry: os.DirEntry[str], prefix: str) -> ImageFile:
-    return ImageFile(Path(entry.path), prefix + entry.name, _problem(entry) if _is_image(entry.name) else "")
+    return ImageFile(Path(entry.path), prefix + entry.name, _problem(entry) if is_image(entry.name) else "")
 
 
 def _problem(entry: os.DirEntry[str]) -> str:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from hts.acquire.build import PlateFacts, Sighting, build_source, left_out_note, spread
 from hts.acquire.listing import ImageFile, Listing
-from hts.acquire.planes import tiff_metadata
+from hts.acquire.planes import read_header
 from hts.acquire.table import Source
 from hts.errors import SourceError, UsageError
 from hts.model import Channel, PixelSize, WellId, row_index
@@ -195,7 +195,7 @@ def _pixel_size(images: list[ImageFile]) -> PixelSize | None:
     """Pixel size of the first file that can be read, where an OME, ImageJ or MetaSeries header gives it in µm."""
     for image in spread(images, 3):
         try:
-            return tiff_metadata(image.path).image.pixel_size
+            return read_header(image.path).image.pixel_size
         except SourceError:
             continue
     return None

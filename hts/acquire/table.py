@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hts.errors import NotFoundError
+from hts.locations import Location, relative_name
 from hts.model import Channel, PixelSize, WellId
 
 if TYPE_CHECKING:
@@ -28,6 +31,7 @@ FRAME_COLUMNS = (
     "Y_um",
     "X_um",
     "Z_um",
+    "Acquired",
 )
 """Columns of :meth:`Source.to_frame`, in this order."""
 
@@ -37,7 +41,8 @@ class Plane:
     """One plane on disk.
 
     ``z`` and ``t`` are zero-based indices into the plate's sorted z and t values; ``field`` is the vendor's own
-    number (1 when the name has none); ``index`` is the page in the file; positions are those of the stage.
+    number (1 when the name has none); ``index`` is the plane's number in a file of many, None for a file's only plane;
+    positions are those of the stage; ``acquired`` is the time in ISO 8601, empty where nobody tells it.
     """
 
     well: WellId
@@ -45,11 +50,36 @@ class Plane:
     channel: str
     z: int = 0
     t: int = 0
-    path: Path = Path()
-    index: int = 0
+    path: Location = Path()
+    index: int | None = None
     y_um: float | None = None
     x_um: float | None = None
     z_um: float | None = None
+    acquired: str = ""
+
+
+PlaneReader = Callable[[Plane, tuple[int, int], "np.dtype[Any]"], NDArray[Any]]
+"""Pixels (Y, X) of a plane that must have this shape and dtype; SourceError when it has not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Acquisition:
+    """What the vendor's metadata say of a plate as a whole; empty or None where they say nothing.
+
+    ``started`` is the time in ISO 8601; ``time_step_s`` the interval of two time points.
+    """
+
+    barcode: str = ""
+    instrument: str = ""
+    objective: str = ""
+    magnification: float | None = None
+    numerical_aperture: float | None = None
+    started: str = ""
+    time_step_s: float | None = None
+
+
+UNKNOWN = Acquisition()
+"""When nothing is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +106,12 @@ class Source:
 
     ``planes`` are those found, sorted by well, field, t, channel (in the order of ``channels``) and z; ``issues`` are
     the expected ones that are absent, in the same order. ``shape`` is (Y, X) in pixels and ``dtype`` the pixel type
-    of the majority. ``notes`` are sentences for people: what the metadata announce and the disk has not, what was
-    left out and why.
+    of the majority. ``offset`` is a constant that all pixels looked at carry (ScanR adds 32,768), 0 for none; it is in
+    the pixels. ``read`` reads planes of a format that :func:`hts.acquire.read_plane` does not know. ``notes`` are
+    sentences for people: what the metadata announce and the disk has not, what was left out and why.
     """
 
-    root: Path
+    root: Location
     reader: str
     plate_name: str
     channels: tuple[Channel, ...]
@@ -91,8 +122,11 @@ class Source:
     pixel_size: PixelSize | None
     shape: tuple[int, int]
     dtype: np.dtype[Any]
-    vendor_files: tuple[Path, ...] = ()
+    vendor_files: tuple[Location, ...] = ()
     notes: tuple[str, ...] = ()
+    acquisition: Acquisition = UNKNOWN
+    offset: int = 0
+    read: PlaneReader | None = None
 
     @property
     def wells(self) -> tuple[WellId, ...]:
@@ -141,12 +175,16 @@ class Source:
         types: dict[str, str] = {"Index": "Int64", "Y_um": "float64", "X_um": "float64", "Z_um": "float64"}
         return frame.astype(types)
 
+    def file_name(self, plane: Plane) -> str:
+        """The plane's file relative to ``root``, with ``/`` between folders."""
+        return relative_name(plane.path, self.root)
+
     def _found_row(self, plane: Plane) -> tuple[Any, ...]:
-        file = plane.path.relative_to(self.root).as_posix() if plane.path.is_absolute() else plane.path.as_posix()
         where = (plane.well, plane.field, plane.channel, plane.z, plane.t)
-        return (*where, "found", "", file, plane.index, plane.y_um, plane.x_um, plane.z_um)
+        place = (plane.y_um, plane.x_um, plane.z_um, plane.acquired)
+        return (*where, "found", "", self.file_name(plane), plane.index, *place)
 
 
 def _issue_row(issue: PlaneIssue) -> tuple[Any, ...]:
     where = (issue.well, issue.field, issue.channel, issue.z, issue.t)
-    return (*where, issue.status, issue.reason, issue.file, None, None, None, None)
+    return (*where, issue.status, issue.reason, issue.file, None, None, None, None, "")

@@ -18,6 +18,7 @@ from hts.acquire import Plane, PlaneIssue, Source, open_source, read_plane
 from hts.acquire.layout import read_layout
 from hts.engine.clusters import available_cores
 from hts.errors import SourceError, UsageError
+from hts.locations import relative_name
 from hts.model import FieldKey, WellId
 from hts.recipe import Recipe, fingerprint
 from hts.store import (
@@ -33,6 +34,7 @@ from hts.store import (
     write_json,
     write_table,
 )
+from hts.store.files import write_bytes
 from hts.store.write import PlaneIndex, field_path, refuse_other_files
 
 CONVERT_STAGE = "convert"
@@ -221,14 +223,13 @@ def _files_fingerprint(job: _Job) -> str:
 
     What a well *is* for everything downstream is the hash of its pixels, taken while they are converted.
     """
-    root = job.source.root
     files = [
         [
             plane.field,
             plane.channel,
             plane.z,
             plane.t,
-            plane.path.relative_to(root).as_posix(),
+            job.source.file_name(plane),
             plane.index,
             *_size_and_time(plane),
         ]
@@ -279,7 +280,7 @@ def _read_planes(job: _Job, planes: list[Plane], reading: _Reading) -> Iterator[
         try:
             pixels = read_plane(plane, job.source.shape, job.source.dtype)
         except SourceError as error:
-            file = plane.path.relative_to(job.source.root).as_posix()
+            file = job.source.file_name(plane)
             reason = " ".join(str(error).split()).replace(str(plane.path), file)
             place = (plane.well, plane.field, plane.channel, plane.z, plane.t)
             reading.issues.append(PlaneIssue(*place, "unreadable", reason, file))
@@ -321,10 +322,7 @@ def _write_completeness(source: Source, jobs: list[_Job], markers: Markers, dst:
 def _keep_vendor_files(source: Source, dst: Path) -> None:
     """Copy the microscope's own metadata under the plate, outside the keys of OME-Zarr."""
     for file in source.vendor_files:
-        target = dst / ".hts" / "vendor" / file.relative_to(source.root)
-        with storage_errors(target):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(file, target)
+        write_bytes(dst / ".hts" / "vendor" / relative_name(file, source.root), file.read_bytes())
 
 
 def _write_layout(dst: Path, spec: PlateSpec, layout: pd.DataFrame, path: Path) -> None:

@@ -19,7 +19,7 @@ from .folders import metaseries
 )
 def test_entities_are_refused_unread(text: str) -> None:
     facts = read_description(text)
-    assert facts == ImageFacts(problem="its description declares XML entities, which are not read")
+    assert facts == ImageFacts(problem="its description declares XML entities or a document type, which are not read")
 
 
 def test_broken_xml_costs_the_facts_only() -> None:

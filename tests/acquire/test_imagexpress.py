@@ -125,7 +125,7 @@ def test_names_sizes_and_positions_from_the_headers(tmp_path: Path) -> None:
             write(tmp_path, "B02", site, wave, text=metaseries(x_um, 5.0, 70.0 + wave, name, 0.65))
     source = open_source(tmp_path)
     assert [channel.name for channel in source.channels] == ["DAPI", "DAPI w2", "Texas Red"]
-    assert [channel.color for channel in source.channels] == ["0000FF", "0000FF", "FF0000"]
+    assert [channel.color for channel in source.channels] == ["0000FF", "0000FF", "0000FF"]  # 452 nm
     assert source.channels[0].wavelength_nm == 452
     assert source.pixel_size == PixelSize(0.65, 0.65, None)
     assert [(plane.x_um, plane.y_um, plane.z_um) for plane in source.planes] == [

@@ -7,6 +7,7 @@ import pytest
 
 from hts.acquire.listing import Listing, example_names
 from hts.errors import NotFoundError, SourceError
+from hts.locations import location
 
 
 def touch(root: Path, *names: str) -> None:
@@ -78,8 +79,26 @@ def test_what_is_no_folder(tmp_path: Path) -> None:
     touch(tmp_path, "a.tif")
     with pytest.raises(NotFoundError, match="nothing there"):
         Listing.of(tmp_path / "gone")
-    with pytest.raises(SourceError, match="is a file"):
-        Listing.of(tmp_path / "a.tif")
+
+
+def test_an_image_stands_for_itself_another_file_for_its_folder(tmp_path: Path) -> None:
+    touch(tmp_path, "a.tif")
+    touch(tmp_path, "b.tif")
+    touch(tmp_path, "planes.csv")
+    alone, whole = Listing.of(tmp_path / "a.tif"), Listing.of(tmp_path / "planes.csv")
+    assert (alone.root, [image.name for image in alone.images]) == (tmp_path, ["a.tif"])
+    assert ([image.name for image in whole.images], whole.chosen) == (["a.tif", "b.tif"], tmp_path / "planes.csv")
+
+
+def test_an_address_is_listed_like_a_folder() -> None:
+    root = location("memory://listing-test/plate")
+    for name, content in (("a/B02.tif", b"1"), ("a/empty.tif", b""), (".hidden/x.tif", b"1"), ("b.zarr/y.tif", b"1")):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(content)
+    listing = Listing.of(root)
+    assert [image.name for image in listing.images] == ["a/B02.tif", "a/empty.tif"]
+    assert [image.problem for image in listing.images] == ["", "file is empty (0 bytes)"]
+    assert listing.images[0].path.read_bytes() == b"1"
 
 
 def test_examples_are_the_first_the_middle_and_the_last() -> None:

@@ -11,7 +11,7 @@ import tifffile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hts.acquire import Plane, read_plane, tiff_metadata
+from hts.acquire import Plane, read_header, read_plane
 from hts.acquire.planes import read_pixels
 from hts.errors import SourceError
 from hts.model import PixelSize, WellId
@@ -31,7 +31,7 @@ LAYOUTS = {
 }
 
 
-def plane_of(path: Path, index: int = 0) -> Plane:
+def plane_of(path: Path, index: int | None = None) -> Plane:
     return Plane(WellId(0, 0), 1, "DNA", path=path, index=index)
 
 
@@ -189,7 +189,7 @@ def test_the_reason_is_one_line(tmp_path: Path) -> None:
 
 def test_metadata_of_a_metaseries_file(tmp_path: Path) -> None:
     path = write_plane(tmp_path / "a.tif", IMAGE, metaseries(x_um=1.5, y_um=-2.5, z_um=9, name="Texas Red"))
-    facts = tiff_metadata(path)
+    facts = read_header(path)
     assert (facts.shape, facts.dtype) == (SHAPE, DTYPE)
     assert facts.image.pixel_size == PixelSize(0.5, 0.5)
     assert (facts.image.y_um, facts.image.x_um, facts.image.z_um) == (-2.5, 1.5, 9.0)
@@ -209,10 +209,10 @@ def test_metadata_of_a_metaseries_file(tmp_path: Path) -> None:
 def test_pixel_size_only_where_micrometres_are_stated(tmp_path: Path, options: dict, expected: object) -> None:
     path = tmp_path / "a.tif"
     tifffile.imwrite(path, IMAGE, **options)
-    assert tiff_metadata(path).image.pixel_size == expected
+    assert read_header(path).image.pixel_size == expected
 
 
 def test_pixel_size_of_an_ome_tiff(tmp_path: Path) -> None:
     path = tmp_path / "a.ome.tif"
     tifffile.imwrite(path, IMAGE, metadata={"axes": "YX", "PhysicalSizeX": 0.3, "PhysicalSizeY": 0.4})
-    assert tiff_metadata(path).image.pixel_size == PixelSize(0.4, 0.3)
+    assert read_header(path).image.pixel_size == PixelSize(0.4, 0.3)

@@ -1,0 +1,104 @@
+"""Metadata that microscopes write beside the pixels: text in any encoding, XML that cannot do harm, numbers.
+
+It comes from outside: a file that cannot be understood costs what it says, never the plate, so everything wrong with
+one is a :class:`SourceError` in one line that a reader can turn into a note.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import xml.etree.ElementTree as ElementTree
+
+from hts.errors import SourceError
+from hts.locations import Location
+
+_FORBIDDEN = re.compile(r"<!\s*(?:DOCTYPE|ENTITY)", re.IGNORECASE)
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+_DECLARATION = re.compile(r"^\s*<\?xml[^>]*\?>")
+_MICROMETRES = {"m": 1e6, "mm": 1e3, "um": 1.0, "µm": 1.0, "μm": 1.0, "micron": 1.0, "microns": 1.0, "micrometer": 1.0}
+_MICROMETRES |= {"\\u00b5m": 1.0, "nm": 1e-3, "pm": 1e-6}
+
+
+def read_text(path: Location) -> str:
+    """A text file: UTF-8 with or without byte-order mark, UTF-16 with one, else Latin-1, which takes any byte.
+
+    Raises
+    ------
+    SourceError
+        when the file cannot be read from the disk.
+    """
+    try:
+        return decode(path.read_bytes())
+    except OSError as error:
+        raise SourceError(f"{path}: the file cannot be read ({error.strerror or error})") from error
+
+
+def decode(raw: bytes) -> str:
+    """Text of bytes, as :func:`read_text` decides."""
+    if raw[:2] in _UTF16:
+        return raw.decode("utf-16", errors="replace")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
+
+
+def read_xml(path: Location) -> ElementTree.Element:
+    """Root element of an XML file.
+
+    Raises
+    ------
+    SourceError
+        in one line with file and reason, as :func:`parse_xml`.
+    """
+    try:
+        return parse_xml(read_text(path))
+    except SourceError as error:
+        reason = str(error)
+        raise SourceError(reason if reason.startswith(str(path)) else f"{path}: {reason}") from error
+
+
+def parse_xml(text: str) -> ElementTree.Element:
+    """Root element of XML text; a document type or entities are refused, for they can grow without bounds.
+
+    Raises
+    ------
+    SourceError
+        with the reason.
+    """
+    if _FORBIDDEN.search(text):
+        raise SourceError("declares XML entities or a document type, which are not read")
+    try:
+        # The text is decoded already: an encoding that its declaration names no longer holds.
+        return ElementTree.fromstring(_DECLARATION.sub("", text.strip("\ufeff\x00 \t\r\n"), count=1))
+    except (ElementTree.ParseError, ValueError) as error:
+        raise SourceError(f"is not valid XML ({error})") from error
+
+
+def local_name(node: ElementTree.Element) -> str:
+    """Tag without its namespace."""
+    return str(node.tag).rpartition("}")[2]
+
+
+def number(text: str | None) -> float | None:
+    """A finite number, or None."""
+    try:
+        value = float((text or "").strip())
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def positive(text: str | None) -> float | None:
+    """A number above zero, or None."""
+    value = number(text)
+    return value if value is not None and value > 0 else None
+
+
+def length_um(text: str | None, unit: str | None) -> float | None:
+    """A length in µm from its number and unit (m, mm, µm, nm, pm in any usual spelling); None for other units."""
+    value = number(text)
+    factor = _MICROMETRES.get((unit or "").strip().lower())
+    # 15 digits: 0.0018 m is 1800 µm, not 1799.9999999999998.
+    return None if value is None or factor is None else float(f"{value * factor:.15g}")

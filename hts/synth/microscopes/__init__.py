@@ -1,0 +1,31 @@
+"""The folders that microscopes leave behind, one vendor a module; each follows :class:`hts.synth.scan.Microscope`."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from typing import cast
+
+from hts.errors import UsageError
+from hts.synth.scan import Microscope
+
+MICROSCOPES: tuple[str, ...] = ()
+"""Names of the layouts; each is a module here."""
+
+
+def microscope(name: str) -> Microscope:
+    """The layout of a name.
+
+    Raises
+    ------
+    UsageError
+        when there is none of this name.
+    """
+    if name not in MICROSCOPES:
+        near = difflib.get_close_matches(name, MICROSCOPES, n=1)
+        raise UsageError(
+            f"a microscope: one of {', '.join(MICROSCOPES)}",
+            found=repr(name),
+            fix=f"did you mean {near[0]}?" if near else "choose one of them",
+        )
+    return cast(Microscope, importlib.import_module(f"hts.synth.microscopes.{name}"))
