@@ -145,8 +145,10 @@ class PixelSize:
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """A channel as the plate names it; ``color`` is RRGGBB for viewers."""
+    """A channel as the plate names it; ``color`` is RRGGBB for viewers, ``wavelength_nm`` that of the emission."""
 
     name: str
     color: str = "FFFFFF"
     wavelength_nm: float | None = None
+    excitation_nm: float | None = None
+    exposure_ms: float | None = None

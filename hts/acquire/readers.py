@@ -5,12 +5,12 @@ from __future__ import annotations
 import difflib
 import importlib.metadata
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Protocol, cast, runtime_checkable
 
 from hts.acquire.listing import Listing
 from hts.acquire.table import Source
 from hts.errors import NotFoundError, SourceError, UsageError
+from hts.locations import Location, location
 
 __all__ = ["Listing", "Reader", "ReaderWithPresets", "open_source"]
 
@@ -41,7 +41,7 @@ class ReaderWithPresets(Protocol):
     def recognised(self, listing: Listing) -> dict[str, int]: ...
 
 
-def open_source(root: Path, reader: str | None = None, pattern: str | None = None) -> Source:
+def open_source(root: str | Location, reader: str | None = None, pattern: str | None = None) -> Source:
     """Look at a microscope's folder and place every file by its name; no pixels are loaded.
 
     Parameters
@@ -67,11 +67,11 @@ def open_source(root: Path, reader: str | None = None, pattern: str | None = Non
     known = {entry.name: entry for entry in importlib.metadata.entry_points(group=GROUP)}
     if pattern is not None:
         chosen = _load(known, PATTERN, pattern)
-        return _read_forced(chosen, Listing.of(Path(root)), f"the pattern {pattern!r}")
+        return _read_forced(chosen, Listing.of(location(root)), f"the pattern {pattern!r}")
     if reader is not None:
         chosen = _load(known, reader)
-        return _read_forced(chosen, Listing.of(Path(root)), f"the reader {reader!r}")
-    listing = Listing.of(Path(root))
+        return _read_forced(chosen, Listing.of(location(root)), f"the reader {reader!r}")
+    listing = Listing.of(location(root))
     _require_images(listing)
     return _best([_load(known, name) for name in sorted(known)], listing).read(listing)
 

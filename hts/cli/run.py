@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -26,6 +25,7 @@ from hts.cli.output import (
 
 if TYPE_CHECKING:
     from hts.engine import Run
+    from hts.locations import Location
     from hts.recipe import Recipe
 
 Cluster = Annotated[
@@ -64,7 +64,9 @@ def run(
     return FAILED_WELLS if summary["wells"]["failed"] else 0
 
 
-def execute(plate: Path, recipe: Recipe, options: dict[str, Any], cluster: tuple[str, int | None]) -> dict[str, Any]:
+def execute(
+    plate: Location, recipe: Recipe, options: dict[str, Any], cluster: tuple[str, int | None]
+) -> dict[str, Any]:
     """Run, wait with progress on stderr, write the report; the summary that ``--json`` prints."""
     from hts.engine import connect, prepare, submit
     from hts.report import write_report

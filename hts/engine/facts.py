@@ -16,7 +16,7 @@ from hts.engine.stages import WELL_STAGES, Fingerprints
 from hts.errors import StoreError
 from hts.model import WellId
 from hts.recipe import Recipe, fingerprint
-from hts.store import Markers, Plate
+from hts.store import Markers, Plate, address
 
 PACE_SAMPLE = 100
 
@@ -87,13 +87,25 @@ def _pace(results: Path) -> float | None:
 def well_input(plate: Plate, well: WellId) -> str:
     """Fingerprint of a well's pixels: their hash from the conversion, and which planes were broken.
 
-    A plate that `hts convert` did not write has no hash; there its place on disk stands for it.
+    A plate that `hts convert` did not write has no hash; there its place and the documents of the well and of its
+    images stand for it, which see a plate that was made anew, but not pixels that were changed in place.
     """
     marker = _conversion_marker(plate, well)
     if marker is None:
-        return fingerprint("foreign well", 1, {"plate": str(plate.path.resolve()), "well": well.name}, {})
+        documents = _documents(plate, well)
+        return fingerprint(
+            "foreign well", 2, {"plate": address(plate.path), "well": well.name}, {"documents": documents}
+        )
     broken = [[issue[key] for key in ("field", "channel", "z", "t", "status")] for issue in marker["issues"]]
     return fingerprint("well", 1, {"plate": plate.name, "broken": broken}, {"pixels": marker["pixels"]})
+
+
+def _documents(plate: Plate, well: WellId) -> str:
+    try:
+        return plate[well].metadata_digest()
+    except StoreError as error:
+        # A well without metadata is told elsewhere, and is another well once it has some.
+        return type(error).__name__
 
 
 def covers(marker: dict[str, Any] | None, reads: str, fields: set[int]) -> bool:
@@ -121,7 +133,7 @@ def is_unfinished(plate: Plate, well: WellId) -> bool:
 
 
 def _conversion_marker(plate: Plate, well: WellId) -> dict[str, Any] | None:
-    marker = Markers(plate.path / ".hts", CONVERT_STAGE, str(plate.origin.get("conversion"))).read(well.name)
+    marker = Markers(plate.root / ".hts", CONVERT_STAGE, str(plate.origin.get("conversion"))).read(well.name)
     return marker if marker is not None and "pixels" in marker else None
 
 

@@ -149,13 +149,13 @@ def _measure(result: Measured, current: Field, recipe: Recipe, arrays: tuple[Pla
 
 def _save_labels(current: Field, labels: Labels, prints: Fingerprints) -> None:
     named = {prints.label_name(name): plane for name, plane in labels.items()}
-    write_labels(current.plate_path, current.key, named, current.pixel_size)
+    write_labels(current, named)
 
 
 def show_labels(fields: tuple[Field, ...] | list[Field], recipe: Recipe, prints: Fingerprints) -> None:
     """List the labels of this recipe in fields that have them; those of other recipes stay on disk."""
     names = [prints.label_name(name) for name in recipe.objects]
     for current in fields:
-        present = [name for name in names if (current.path / "labels" / name / "zarr.json").exists()]
+        present = [name for name in names if current.has_labels(name)]
         if present:
-            list_labels(current.plate_path, current.key, present)
+            list_labels(current, present)

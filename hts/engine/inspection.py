@@ -1,15 +1,24 @@
-"""What a microscope folder holds, for people and programs, before anything is written."""
+"""What a microscope folder or a plate holds, for people and programs, before anything is written."""
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from hts.acquire import Source, open_source
-from hts.model import PlateLayout, WellId, row_name
+from hts.acquire import Source
+from hts.acquire.select import EVERYTHING, Part, select
+from hts.engine.conversion import open_input
+from hts.locations import location
+from hts.model import Channel, PlateLayout, WellId, row_name
 
-_MARKS = {"found": "●", "partly": "◐", "none": "○", "absent": "·"}
+if TYPE_CHECKING:
+    from upath import UPath
+
+MARKS = {"found": "●", "partly": "◐", "none": "○", "absent": "·"}
+SHOWN_ISSUES = 30
 
 
 @dataclass(frozen=True)
@@ -18,51 +27,76 @@ class Inspection:
 
     source: Source
 
+    @cached_property
     def counts(self) -> dict[str, int]:
         """Planes by status."""
-        counts = {"found": len(self.source.planes)}
-        for issue in self.source.issues:
-            counts[issue.status] = counts.get(issue.status, 0) + 1
-        return counts
+        return {"found": len(self.source.planes), **Counter(issue.status for issue in self.source.issues)}
+
+    @cached_property
+    def fields_per_well(self) -> int:
+        """Most fields that a well has."""
+        return max((len(self.source.fields(well)) for well in self.source.wells), default=0)
 
     def to_json(self) -> dict[str, Any]:
+        """Everything, for programs; issues name well, field, channel, z, t, status, reason and file."""
         source = self.source
         return {
             "source": str(source.root),
             "reader": source.reader,
             "plate": source.plate_name,
             "wells": [well.name for well in source.wells],
-            "fields": max((len(source.fields(well)) for well in source.wells), default=0),
+            "fields": self.fields_per_well,
             "channels": [channel.name for channel in source.channels],
+            "channel_facts": [asdict(channel) for channel in source.channels],
             "z": source.n_z,
             "t": source.n_t,
             "shape": list(source.shape),
             "dtype": str(source.dtype),
             "pixel_size_um": asdict(source.pixel_size) if source.pixel_size else None,
-            "planes": self.counts(),
+            "offset": source.offset,
+            "acquisition": asdict(source.acquisition),
+            "planes": self.counts,
             "issues": [asdict(issue) | {"well": issue.well.name} for issue in source.issues],
+            "vendor_files": [str(file) for file in source.vendor_files],
             "notes": list(source.notes),
         }
 
     def lines(self) -> list[str]:
-        """A summary and a plate map of completeness."""
+        """A summary, a plate map of completeness and what is wrong."""
         source = self.source
         size = source.pixel_size
-        fields = max((len(source.fields(well)) for well in source.wells), default=0)
         pixel = f"{size.x_um:g} µm a pixel" if size else "pixel size unknown"
+        step = f", {size.z_um:g} µm between z planes" if size and size.z_um else ""
         text = [
             f"{source.root}: {source.plate_name or 'a plate'}, read as {source.reader}",
-            f"{len(source.wells)} wells × {fields} fields × {len(source.channels)} channels "
+            f"{len(source.wells)} wells × {self.fields_per_well} fields × {len(source.channels)} channels "
             f"({', '.join(channel.name for channel in source.channels)}) × {source.n_z} z × {source.n_t} t",
-            f"planes of {source.shape[0]} × {source.shape[1]} {source.dtype}, {pixel}",
-            "planes: " + ", ".join(f"{number} {status}" for status, number in self.counts().items()),
+            f"planes of {source.shape[0]} × {source.shape[1]} {source.dtype}, {pixel}{step}",
+            *self._acquisition(),
+            "planes: " + ", ".join(f"{number} {status}" for status, number in self.counts.items()),
             *self._map(),
         ]
-        for issue in source.issues[:30]:
-            text.append(f"  {issue.well} field {issue.field} {issue.channel}: {issue.status}, {issue.reason}")
-        if len(source.issues) > 30:
-            text.append(f"  … and {len(source.issues) - 30} more; --json lists them all")
+        for issue in source.issues[:SHOWN_ISSUES]:
+            place = f"z={issue.z} t={issue.t}" if source.n_z * source.n_t > 1 else ""
+            text.append(f"  {issue.well} field {issue.field} {issue.channel} {place}: {issue.status}, {issue.reason}")
+        if len(source.issues) > SHOWN_ISSUES:
+            text.append(f"  … and {len(source.issues) - SHOWN_ISSUES} more; --json lists them all")
         return text + [f"note: {note}" for note in source.notes]
+
+    def _acquisition(self) -> list[str]:
+        """What the metadata say of the microscope and its channels, where they say something."""
+        known = self.source.acquisition
+        facts = [
+            f"barcode {known.barcode}" if known.barcode else "",
+            known.instrument,
+            known.objective or (f"{known.magnification:g}×" if known.magnification else ""),
+            f"NA {known.numerical_aperture:g}" if known.numerical_aperture else "",
+            f"begun {known.started}" if known.started else "",
+            f"every {known.time_step_s:g} s" if known.time_step_s else "",
+        ]
+        said = ", ".join(fact for fact in facts if fact)
+        channels = [text for channel in self.source.channels if (text := _channel(channel))]
+        return [f"acquired: {said}"] * bool(said) + ["channels: " + "; ".join(channels)] * bool(channels)
 
     def _map(self) -> list[str]:
         """One mark a well: all planes found, some, none, or no such well."""
@@ -77,12 +111,24 @@ class Inspection:
         return [*rows, "    ● all planes   ◐ some   ○ none"]
 
 
+def _channel(channel: Channel) -> str:
+    parts = [
+        f"{channel.excitation_nm:g} → " if channel.excitation_nm else "",
+        f"{channel.wavelength_nm:g} nm " if channel.wavelength_nm else "",
+        f"{channel.exposure_ms:g} ms" if channel.exposure_ms else "",
+    ]
+    said = "".join(parts).strip()
+    return f"{channel.name} {said}" if said else ""
+
+
 def _mark(well: WellId, found: set[WellId], broken: set[WellId]) -> str:
     if well in found:
-        return _MARKS["partly"] if well in broken else _MARKS["found"]
-    return _MARKS["none"] if well in broken else _MARKS["absent"]
+        return MARKS["partly"] if well in broken else MARKS["found"]
+    return MARKS["none"] if well in broken else MARKS["absent"]
 
 
-def inspect_source(src: str | Path, *, reader: str | None = None, pattern: str | None = None) -> Inspection:
-    """Read the listing of a folder; see :func:`hts.acquire.open_source` for what is raised."""
-    return Inspection(open_source(Path(src), reader=reader, pattern=pattern))
+def inspect_source(
+    src: str | Path | UPath, *, reader: str | None = None, pattern: str | None = None, part: Part = EVERYTHING
+) -> Inspection:
+    """Read the listing of a folder, or an OME-Zarr plate; see :func:`hts.open_source` for what is raised."""
+    return Inspection(select(open_input(location(src), reader, pattern), part))

@@ -11,12 +11,13 @@ from hts.engine.facts import gather
 from hts.engine.plan import Costs, Plan, WellTask, make_plan
 from hts.engine.stages import Fingerprints, check_columns, fingerprints, segmenter_steps
 from hts.engine.work import WellJob
-from hts.errors import RecipeError
+from hts.errors import RecipeError, UsageError
+from hts.locations import Location, location
 from hts.model import WellId
 from hts.recipe import Recipe
 from hts.stages.profile import control_kinds
 from hts.stages.profile.dose import dose_column
-from hts.store import Plate
+from hts.store import Plate, address
 
 
 @dataclass(frozen=True)
@@ -50,21 +51,34 @@ class Prepared:
 
     def job(self, task: WellTask) -> WellJob:
         """What the worker of a well is told."""
-        places = (str(self.plate.path.resolve()), self.plate.name, str(self.results.resolve()))
+        places = (address(self.plate.path), self.plate.name, str(self.results.resolve()))
         return WellJob(*places, self.recipe_text, self.prints, task)
 
 
-def results_folder(plate: Path, out: str | Path | None = None) -> Path:
-    """``out``, or ``<plate>.hts`` beside the plate (``sbs.ome.zarr`` → ``sbs.hts``)."""
+def results_folder(plate: Location, out: str | Path | None = None) -> Path:
+    """``out``, or ``<plate>.hts`` beside the plate (``sbs.ome.zarr`` → ``sbs.hts``).
+
+    Results are on disk: those of a plate on an object store are in the folder where the command is given.
+
+    Raises
+    ------
+    UsageError
+        when ``out`` is an address.
+    """
     if out is not None:
-        return Path(out)
+        folder = location(out)
+        if not isinstance(folder, Path):
+            raise UsageError("a folder on disk for the results", found=str(out), fix="copy them when the run has ended")
+        return folder
+    if not isinstance(plate, Path):
+        return Path(f"{plate.name.removesuffix('.zarr').removesuffix('.ome')}.hts")
     if plate.name in ("", ".."):
         plate = plate.resolve()
     return plate.parent / f"{plate.name.removesuffix('.zarr').removesuffix('.ome')}.hts"
 
 
 def prepare(
-    plate: Plate | str | Path,
+    plate: Plate | str | Location,
     recipe: Recipe | str | Path,
     *,
     out: str | Path | None = None,

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from hts.engine.prepare import Prepared
 from hts.engine.stages import WELL_STAGES
 from hts.errors import NotFoundError
-from hts.store import Markers, read_json, read_table, write_json
+from hts.locations import Location
+from hts.store import Markers, address, read_json, read_table, write_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,7 +24,7 @@ MANIFEST = "run.json"
 class RunResult:
     """A finished run. Tables are read when they are asked for."""
 
-    plate: Path
+    plate: Location
     results: Path
     wells: dict[str, int]
     failures: dict[str, str]
@@ -78,7 +79,7 @@ def write_manifest(prepared: Prepared, **sections: dict[str, Any]) -> None:
         "written": now(),
     }
     written = {name: {**same, **content} for name, content in sections.items()}
-    write_json(path, {**previous, "plate": str(prepared.plate.path.resolve()), **written})
+    write_json(path, {**previous, "plate": address(prepared.plate.path), **written})
 
 
 def earlier_failures(prepared: Prepared) -> dict[str, str]:

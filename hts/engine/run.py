@@ -25,9 +25,10 @@ from hts.engine.provenance import provenance
 from hts.engine.results import RunResult, earlier_failures, now, write_manifest
 from hts.engine.work import WellDone, run_well, warm_up
 from hts.errors import StageError, StoreError
+from hts.locations import Location
 from hts.model import WellId
 from hts.recipe import Recipe
-from hts.store import Markers, Plate, ensure_writable, exclusive
+from hts.store import Markers, Plate, ensure_writable, exclusive, refuse_read_only
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -279,7 +280,7 @@ def _outcome(future: Future) -> Any:
 
 
 def submit(
-    plate: Plate | str | Path,
+    plate: Plate | str | Location,
     recipe: Recipe | str | Path,
     client: Client,
     *,
@@ -291,7 +292,7 @@ def submit(
 
     Parameters
     ----------
-    plate : an open plate or its path.
+    plate : an open plate, its path or its address.
     recipe : a recipe, the path of a YAML file or the name of a built-in one.
     client : where to run.
     out : folder of the results; ``<plate>.hts`` beside the plate when None.
@@ -308,6 +309,7 @@ def submit(
         when another run works in it, or a task would not fit into a worker.
     """
     prepared = prepare(plate, recipe, out=out, wells=wells, overwrite=overwrite)
+    refuse_read_only(prepared.plate.root)
     wait_for_workers(client)
     check_memory(prepared.plan, worker_memory_bytes(client))
     ensure_writable(prepared.results)
@@ -315,7 +317,7 @@ def submit(
     try:
         guards.enter_context(exclusive(prepared.results, "run"))
         # The plate holds the labels: one writer there too, whatever the results folder.
-        guards.enter_context(exclusive(prepared.plate.path / ".hts", "run"))
+        guards.enter_context(exclusive(prepared.plate.root / ".hts", "run"))
         log = run_logger(prepared.run_id)
         guards.enter_context(journal(prepared.results, log))
         log.info("recipe %s on %s: %s", prepared.recipe.name, prepared.plate.path, prepared.plan.lines()[0])

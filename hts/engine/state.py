@@ -12,7 +12,8 @@ from hts.engine.facts import is_unfinished, plane_problem, well_input
 from hts.engine.prepare import results_folder
 from hts.engine.results import MANIFEST, read_manifest
 from hts.errors import StoreError
-from hts.store import Markers, Plate, is_held, read_json
+from hts.locations import Location
+from hts.store import Markers, Plate, exists, is_held, read_json
 
 if TYPE_CHECKING:
     from hts.model import WellId
@@ -24,7 +25,7 @@ WELL_COLUMNS = ["Well", "Status", "Reason", "Cells", "FieldsUsed", "FieldsExpect
 class Status:
     """A plate's state. ``wells`` has a row for every well, ``planes`` one for every plane that is not as expected."""
 
-    plate: Path
+    plate: Location
     results: Path
     state: str
     recipe: str
@@ -72,12 +73,12 @@ class Status:
         return text + [f"note: {note}" for note in self.notes] + [f"results: {self.results}"]
 
 
-def status(plate: Plate | str | Path, out: str | Path | None = None, *, section: str = "run") -> Status:
+def status(plate: Plate | str | Location, out: str | Path | None = None, *, section: str = "run") -> Status:
     """The state of a plate and of the run in its results folder.
 
     Parameters
     ----------
-    plate : an open plate or its path.
+    plate : an open plate, its path or its address.
     out : the results folder; ``<plate>.hts`` beside the plate when None.
     section : ``run`` for the run that was begun last, ``current`` for the one whose profiles stand.
 
@@ -116,8 +117,8 @@ def broken_planes(plate: Plate) -> pd.DataFrame:
 
 def plate_notes(plate: Plate) -> list[str]:
     """What the conversion wanted to be known: oddities of the folder, lines of the layout without a well."""
-    path = plate.path / ".hts" / "layout-notes.json"
-    return [*plate.origin.get("notes", []), *(read_json(path) if path.exists() else [])]
+    path = plate.root / ".hts" / "layout-notes.json"
+    return [*plate.origin.get("notes", []), *(read_json(path) if exists(path) else [])]
 
 
 def _state(results: Path, run: dict[str, Any]) -> str:

@@ -13,6 +13,7 @@ import yaml
 
 from hts.engine import Status, read_manifest, read_projection, status
 from hts.errors import HtsError, NotFoundError
+from hts.locations import Location
 from hts.recipe import Recipe
 from hts.report.data import Overlay, ReportData
 from hts.report.overlays import composite, outline_colors, outline_rgba
@@ -24,12 +25,12 @@ OVERLAY_LIMIT_PX = 1024
 _FALLBACK_COLORS = ("4060FF", "30D050", "FF4040", "FFC020", "C040FF")
 
 
-def write_report(plate: Plate | str | Path, results: str | Path | None = None) -> Path:
+def write_report(plate: Plate | str | Location, results: str | Path | None = None) -> Path:
     """Write ``report.html`` of a plate's last run into its results folder.
 
     Parameters
     ----------
-    plate : an open plate or its path.
+    plate : an open plate, its path or its address.
     results : folder of the run; ``<plate>.hts`` beside the plate when None.
 
     Raises
@@ -43,7 +44,7 @@ def write_report(plate: Plate | str | Path, results: str | Path | None = None) -
     return write_page(data, status(plate, results).results / REPORT_NAME)
 
 
-def report_data(plate: Plate | str | Path, results: str | Path | None = None) -> ReportData:
+def report_data(plate: Plate | str | Location, results: str | Path | None = None) -> ReportData:
     """Gather what the page shows; see :func:`write_report`."""
     opened = plate if isinstance(plate, Plate) else Plate.open(plate)
     state = status(opened, results, section="current")

@@ -1,31 +1,54 @@
-"""OME-Zarr plates, Parquet tables and commit markers on local disk.
+"""OME-Zarr plates, Parquet tables and commit markers, on disk or on an object store.
 
-This is the only package that touches Zarr. Images follow OME-Zarr 0.5 (Zarr v3): one shard a plane,
-2× pyramids, labels inside the plate.
+This is the only package that touches Zarr. Images follow OME-Zarr 0.5 (Zarr v3, one shard a plane) or 0.4 (Zarr v2):
+2× pyramids, labels inside the plate. Plates of other software are read too, also in zip files.
 """
 
-from hts.store.files import ensure_writable, exclusive, is_held, read_json, storage_errors, write_json
+from hts.store.existing import clear_field, looks_like_zarr
+from hts.store.field import Field
+from hts.store.files import (
+    address,
+    ensure_writable,
+    exists,
+    read_json,
+    refuse_read_only,
+    remove_file,
+    storage_errors,
+    write_bytes,
+    write_json,
+)
 from hts.store.labels import list_labels, write_labels
+from hts.store.locks import exclusive, is_held
 from hts.store.markers import Markers
-from hts.store.plate import Field, Plate, Well
+from hts.store.plate import Plate, Well
 from hts.store.tables import read_table, write_table
-from hts.store.write import FieldImage, PlateSpec, create_plate, write_field
+from hts.store.write import FieldImage, PlaneIndex, PlateSpec, create_plate, field_path, refuse_other_files, write_field
 
 __all__ = [
     "Field",
     "FieldImage",
     "Markers",
+    "PlaneIndex",
     "Plate",
     "PlateSpec",
     "Well",
+    "address",
+    "clear_field",
     "create_plate",
     "ensure_writable",
     "exclusive",
+    "exists",
+    "field_path",
     "is_held",
     "list_labels",
+    "looks_like_zarr",
     "read_json",
     "read_table",
+    "refuse_other_files",
+    "refuse_read_only",
+    "remove_file",
     "storage_errors",
+    "write_bytes",
     "write_field",
     "write_json",
     "write_labels",

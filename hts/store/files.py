@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and errors of the disk in plain words."""
+"""Files that appear whole or not at all, on disk and on object stores, and errors of both in plain words."""
 
 from __future__ import annotations
 
@@ -6,39 +6,47 @@ import contextlib
 import errno
 import json
 import os
+import sys
 import tempfile
-import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from hts.errors import HtsError, StoreError, UsageError
+from hts.errors import HtsError, StoreError
+from hts.locations import Location
 
-LOCK_TRIES = 10
 _ELSEWHERE = "write somewhere else (results: --out; labels go into the plate itself)"
+_PERMISSION = ("no permission to write there", f"change the permissions, or {_ELSEWHERE}")
 _CAUSES = {
     errno.ENOSPC: ("the disk is full", "free some space and give the same command again: what is committed is kept"),
     errno.EDQUOT: ("the disk quota is used up", "free some space and give the same command again"),
-    errno.EACCES: (
-        "no permission to write there",
-        f"change the permissions, or {_ELSEWHERE}",
-    ),
-    errno.EPERM: (
-        "no permission to write there",
-        f"change the permissions, or {_ELSEWHERE}",
-    ),
-    errno.EROFS: (
-        "the file system is read-only",
-        "write somewhere else (results: --out; labels go into the plate itself)",
-    ),
+    errno.EACCES: _PERMISSION,
+    errno.EPERM: _PERMISSION,
+    errno.EROFS: ("the file system is read-only", _ELSEWHERE),
     errno.ENOTDIR: ("a part of the path is a file, not a folder", "choose another place"),
     errno.EEXIST: ("a file of that name is in the way", "choose another place, or remove the file"),
 }
+_REMOTE = ("", "look at the address, its credentials and the network, then run the same command again")
+_LOCAL = ("", "look at the disk and the path, then run the same command again")
+_ABSENT = (FileNotFoundError, NotADirectoryError)
+
+
+def file_errors(*others: type[Exception]) -> tuple[type[Exception], ...]:
+    """What reading and writing a location can raise: `OSError`, and what clients of object stores raise instead.
+
+    Their classes are taken from modules that are loaded already: if none is, none of them can have been raised.
+    """
+    found: list[type[Exception]] = [*others, OSError, NotImplementedError]
+    for module, names in (("botocore.exceptions", ("BotoCoreError", "ClientError")), ("aiohttp", ("ClientError",))):
+        if module in sys.modules:
+            found += [getattr(sys.modules[module], name) for name in names]
+    return tuple(found)
 
 
 @contextlib.contextmanager
-def storage_errors(path: Path) -> Iterator[None]:
-    """Turn an `OSError` inside the block into a `StoreError` that names `path`, cause and remedy.
+def storage_errors(place: Location, action: str = "written") -> Iterator[None]:
+    """Turn an error of the disk or the object store into a `StoreError` that names `place`, cause and remedy.
 
     Errors of ours pass as they are: some of them are `OSError` too, and say more.
     """
@@ -46,41 +54,86 @@ def storage_errors(path: Path) -> Iterator[None]:
         yield
     except HtsError:
         raise
-    except OSError as error:
-        cause, fix = _CAUSES.get(
-            error.errno or 0, ("", "look at the disk and the path, then run the same command again")
-        )
+    except file_errors() as error:
+        cause, fix = _cause(place, error)
+        text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise StoreError(
-            f"{path} can be written",
-            found=f"{type(error).__name__}: {error.strerror or error}",
-            cause=cause,
-            fix=fix,
+            f"{place} can be {action}", found=f"{type(error).__name__}: {text}", cause=cause, fix=fix
         ) from error
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write `path` atomically: temporary file beside it, fsync, rename, fsync of the folder.
+def _cause(place: Location, error: Exception) -> tuple[str, str]:
+    if isinstance(error, OSError) and error.errno in _CAUSES:
+        return _CAUSES[error.errno]
+    if isinstance(place, Path):
+        return _LOCAL
+    # File systems of fsspec raise these classes without a number.
+    if isinstance(error, PermissionError):
+        return "no permission there, or wrong credentials", _REMOTE[1]
+    if isinstance(error, FileNotFoundError):
+        return "there is no such bucket or folder", _REMOTE[1]
+    if isinstance(error, NotImplementedError):
+        return "files of this protocol can only be read", _ELSEWHERE
+    return _REMOTE
+
+
+def refuse_read_only(place: Location) -> None:
+    """Raise `StoreError` when `place` lies in a zip file: those are only read."""
+    if not isinstance(place, Path) and place.protocol == "zip":
+        archive = place.storage_options.get("fo", place)
+        raise StoreError(
+            f"{archive} can be written",
+            found="a zip file; plates in zip files are read-only",
+            fix=f"unpack it, or make a plate of its own: hts convert {archive} <name>.ome.zarr --rewrite",
+        )
+
+
+def write_bytes(place: Location, content: bytes, *, durable: bool = True) -> None:
+    """Write a file atomically: temporary file and rename on disk, one PUT on an object store.
+
+    Parameters
+    ----------
+    durable : flush file and folder to the disk first. Markers, manifests and tables need it, because they say that
+        other files are whole; the thousands of documents and shards of a plate do not.
 
     Raises
     ------
     StoreError
-        when the disk refuses; `path` is then what it was before.
+        when it is refused; the file is then what it was before.
     """
-    with storage_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # One writer per file: a fixed name, so that what a killed process leaves is overwritten by the next.
-        temporary = path.with_name(f".{path.name}.part")
-        try:
-            with open(temporary, "wb") as file:
-                file.write(content)
+    refuse_read_only(place)
+    with storage_errors(place):
+        if isinstance(place, Path):
+            _write_local(place, content, durable)
+        else:
+            place.fs.pipe_file(place.path, content)
+
+
+def _write_local(path: Path, content: bytes, durable: bool) -> None:
+    # One writer per file: a fixed name, so that what a killed process leaves is overwritten by the next.
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        with _open_new(temporary) as file:
+            file.write(content)
+            if durable:
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(temporary, path)
-        except BaseException:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(temporary)
-            raise
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(*_ABSENT):
+            os.unlink(temporary)
+        raise
+    if durable:
         _sync_folder(path.parent)
+
+
+def _open_new(path: Path) -> Any:
+    """Open for writing; the folder is made when there is none, which is rarer than that there is one."""
+    try:
+        return open(path, "wb")
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return open(path, "wb")
 
 
 def _sync_folder(folder: Path) -> None:
@@ -91,22 +144,86 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write `value` as JSON, atomically; keys keep their order."""
-    write_bytes(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False).encode())
+def read_bytes(place: Location) -> bytes:
+    """The content of a file, in one request; errors are those of the file system."""
+    if isinstance(place, Path):
+        return place.read_bytes()
+    content: bytes = place.fs.cat_file(place.path)
+    return content
 
 
-def read_json(path: Path) -> Any:
+def read_if_there(place: Location) -> bytes | None:
+    """The content of a file, None when there is no such file; `StoreError` when it cannot be read."""
+    with storage_errors(place, "read"):
+        try:
+            return read_bytes(place)
+        except _ABSENT:
+            return None
+
+
+def size_bytes(place: Location) -> int | None:
+    """Size of a file as it is now, None when there is none."""
+    with storage_errors(place, "read"):
+        try:
+            if isinstance(place, Path):
+                return place.stat().st_size
+            forget_listing(place)
+            return int(place.fs.size(place.path) or 0)
+        except _ABSENT:
+            return None
+
+
+def exists(place: Location) -> bool:
+    """Whether a file or folder is there now."""
+    with storage_errors(place, "read"):
+        forget_listing(place)
+        return place.exists()
+
+
+def forget_listing(place: Location) -> None:
+    """Make the next look at `place` a look at the store: fsspec remembers listings that others may have changed."""
+    if not isinstance(place, Path):
+        for folder in (place, place.parent):
+            place.fs.invalidate_cache(folder.path)
+
+
+def remove_file(place: Location) -> None:
+    """Remove a file; that there is none is no error."""
+    refuse_read_only(place)
+    with storage_errors(place), contextlib.suppress(FileNotFoundError):
+        if isinstance(place, Path):
+            place.unlink(missing_ok=True)
+        else:
+            place.fs.rm_file(place.path)
+
+
+def address(place: Location) -> str:
+    """What another process calls `place`: the absolute path, or the address."""
+    return str(place.resolve()) if isinstance(place, Path) else str(place)
+
+
+def json_bytes(value: Any) -> bytes:
+    """`value` as JSON; keys keep their order. `ValueError` for NaN and infinity, which JSON does not have."""
+    return json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False).encode()
+
+
+def write_json(place: Location, value: Any, *, durable: bool = True) -> None:
+    """Write `value` as JSON, atomically; keys keep their order. See :func:`write_bytes`."""
+    write_bytes(place, json_bytes(value), durable=durable)
+
+
+def read_json(place: Location) -> Any:
     """Read a JSON file; `StoreError` names the file when it is absent or damaged."""
     try:
-        return json.loads(path.read_bytes())
+        return json.loads(read_bytes(place))
     except FileNotFoundError as error:
-        raise StoreError(f"{path} exists", found="no such file") from error
-    except (OSError, ValueError) as error:
-        raise StoreError(f"{path} is a JSON file", found=str(error), cause="the file is damaged") from error
+        raise StoreError(f"{place} exists", found="no such file") from error
+    except file_errors(ValueError) as error:
+        cause = "the file is damaged" if isinstance(error, ValueError) else _cause(place, error)[0]
+        raise StoreError(f"{place} is a JSON file", found=str(error), cause=cause) from error
 
 
-def ensure_writable(folder: Path) -> None:
+def ensure_writable(folder: Location) -> None:
     """Make `folder` and prove that a file can be written in it, before any work is spent.
 
     Raises
@@ -114,62 +231,14 @@ def ensure_writable(folder: Path) -> None:
     StoreError
         naming the folder, the cause and what to do.
     """
+    refuse_read_only(folder)
     with storage_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder) as probe:
-            probe.write(b"hts")
-
-
-def is_held(folder: Path) -> bool:
-    """Whether a process holds `folder`; looking does not disturb anybody."""
-    import fcntl
-
-    try:
-        with open(folder / ".lock", "rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    return False
-
-
-def _lock(file: IO[str]) -> None:
-    """Take the lock; somebody who only looks holds it for a moment, so a refusal counts after a second."""
-    import fcntl
-
-    for _ in range(LOCK_TRIES):
-        with contextlib.suppress(BlockingIOError):
-            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        time.sleep(1 / LOCK_TRIES)
-    return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
-@contextlib.contextmanager
-def exclusive(folder: Path, purpose: str) -> Iterator[None]:
-    """Hold `folder` for one writer; the lock goes away with the process, also after SIGKILL.
-
-    Raises
-    ------
-    UsageError
-        when another process holds it.
-    """
-    ensure_writable(folder)
-    path = folder / ".lock"
-    with contextlib.ExitStack() as held:
-        # Only taking the lock is about the lock: what goes wrong while it is held has its own name.
-        with storage_errors(path):
-            file = held.enter_context(open(path, "a+", encoding="utf-8"))
-            try:
-                _lock(file)
-            except BlockingIOError as error:
-                file.seek(0)
-                raise UsageError(
-                    f"{folder} is free to {purpose}",
-                    found=f"another process works on it ({file.read().strip() or 'unknown'})",
-                    fix="wait until it ends, or stop it, and give the command again",
-                ) from error
-            file.truncate(0)
-            file.write(f"process {os.getpid()}")
-            file.flush()
-        yield
+        if isinstance(folder, Path):
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder) as probe:
+                probe.write(b"hts")
+        else:
+            # Object stores have no folders: that an object can be put there is all there is to prove.
+            probe_path = (folder / f".probe-{uuid.uuid4().hex}").path
+            folder.fs.pipe_file(probe_path, b"hts")
+            folder.fs.rm_file(probe_path)

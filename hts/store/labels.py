@@ -3,55 +3,59 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hts.model import FieldKey, PixelSize
 from hts.store import ngff
-from hts.store.arrays_v3 import create, write_plane
-from hts.store.files import read_json, storage_errors, write_json
+from hts.store.arrays import ArraySpec, create, write_plane
+from hts.store.field import Field
+from hts.store.files import read_if_there
+from hts.store.groups import METADATA, read_attributes, write_group
 from hts.store.pyramid import halve_labels, level_shapes
-from hts.store.write import field_path
+from hts.store.write import FORMAT
 
 _OURS = re.compile(r"[a-z_][a-z0-9_]*-[0-9a-f]{8}")
 
 
-def write_labels(
-    plate: Path,
-    key: FieldKey,
-    labels: Mapping[str, NDArray[np.int32]],
-    pixel_size: PixelSize | None,
-) -> None:
-    """Write label images (Y, X) of one field; viewers see them after :func:`list_labels`."""
-    folder = field_path(plate, key) / "labels"
-    axes = tuple(axis["name"] for axis in ngff.AXES if axis["name"] != "c")
+def write_labels(field: Field, labels: Mapping[str, NDArray[np.int32]]) -> None:
+    """Write label images (Y, X) of one field, in its plate's version and with its pixel size and axes.
+
+    Viewers see them after :func:`list_labels`. Every plane has its file, also one without objects.
+
+    Raises
+    ------
+    StoreError
+        when they cannot be written; plates in zip files are read-only.
+    """
+    multiscale = field.multiscale
+    where = multiscale.axes, multiscale.sizes[0] or (1.0,) * len(multiscale.axes)
+    axes = tuple(name for name in multiscale.names if name != "c")
     for name, plane in labels.items():
-        # Zarr reads a shard that is there before it writes into it: a damaged one could never be mended.
-        with storage_errors(folder / name):
-            if (folder / name).exists():
-                shutil.rmtree(folder / name)
+        place = field.location / "labels" / name
         shape = (plane.shape[0], plane.shape[1])
         level_plane: NDArray[np.uint32] = plane.astype(np.uint32)
         for level, level_shape in enumerate(level_shapes(shape)):
-            array = create(folder / name / str(level), (1, 1, *level_shape), "<u4", axes, labels=True)
-            write_plane(array, (0, 0), level_plane)
+            leading = (1,) * (len(axes) - 2)
+            spec = ArraySpec((*leading, *level_shape), "<u4", axes, field.version, labels=True)
+            create(place / str(level), spec)
+            write_plane(place / str(level), spec, (0,) * len(leading), level_plane)
             level_plane = halve_labels(level_plane)
-        write_json(folder / name / "zarr.json", ngff.group(ngff.label_image(name, shape, pixel_size)))
+        ome = ngff.label_image(name, shape, where, field.version)
+        write_group(place, ome, {"format": FORMAT}, field.version)
 
 
-def list_labels(plate: Path, key: FieldKey, names: list[str]) -> None:
+def list_labels(field: Field, names: list[str]) -> None:
     """Make `names` the labels of ours that viewers see; others of ours stay on disk, unlisted.
 
     Labels that somebody else put there (names without our fingerprint) stay listed.
     """
-    path = field_path(plate, key) / "labels" / "zarr.json"
-    before = read_json(path) if path.exists() else None
-    listed = before["attributes"]["ome"]["labels"] if before else []
+    place = field.location / "labels"
+    known = read_if_there(place / METADATA[field.version]) is not None
+    before = read_attributes(place, field.version, "labels") if known else {"ome": {}, "hts": {}}
+    listed = before["ome"].get("labels", [])
     foreign = [name for name in listed if name not in names and not _OURS.fullmatch(name)]
-    document = ngff.group({"labels": [*names, *foreign]})
-    if before != document:
-        write_json(path, document)
+    after = {**before["ome"], "labels": [*names, *foreign]}
+    if before["ome"] != after:
+        write_group(place, after, before["hts"] or None, field.version)

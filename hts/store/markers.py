@@ -6,24 +6,24 @@ that is there proves nothing; only the marker does.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from hts.errors import StoreError
-from hts.store.files import read_json, storage_errors, write_json
+from hts.locations import Location
+from hts.store.files import forget_listing, read_if_there, remove_file, storage_errors, write_json
 
 
 @dataclass(frozen=True)
 class Markers:
     """The markers of one stage's result, that is of one fingerprint."""
 
-    root: Path
+    root: Location
     stage: str
     fingerprint: str
 
     @property
-    def folder(self) -> Path:
+    def folder(self) -> Location:
         """Where the markers are; absent before the first commit."""
         return self.root / "markers" / f"{self.stage}-{self.fingerprint}"
 
@@ -37,23 +37,25 @@ class Markers:
 
     def units(self) -> frozenset[str]:
         """Names of all committed units."""
-        if not self.folder.is_dir():
-            return frozenset()
-        return frozenset(path.stem for path in self.folder.glob("*.json") if not path.name.startswith("."))
+        with storage_errors(self.folder, "read"):
+            forget_listing(self.folder)
+            if not self.folder.is_dir():
+                return frozenset()
+            names = [place.name for place in self.folder.iterdir()]
+        return frozenset(name[:-5] for name in names if name.endswith(".json") and not name.startswith("."))
 
     @staticmethod
-    def read_file(path: Path) -> dict[str, Any] | None:
-        """The marker in a file; a damaged one counts as none."""
-        if not path.exists():
+    def read_file(place: Location) -> dict[str, Any] | None:
+        """The marker in a file; a damaged one counts as none. `StoreError` when the store does not answer."""
+        content = read_if_there(place)
+        if content is None:
             return None
         try:
-            content = read_json(path)
-        except StoreError:
+            marker = json.loads(content)
+        except ValueError:
             return None
-        return content if isinstance(content, dict) else None
+        return marker if isinstance(marker, dict) else None
 
     def discard(self, unit: str) -> None:
         """Forget that `unit` was done (`--overwrite`)."""
-        path = self.folder / f"{unit}.json"
-        with storage_errors(path):
-            path.unlink(missing_ok=True)
+        remove_file(self.folder / f"{unit}.json")

@@ -24,19 +24,37 @@ def level_shapes(shape: tuple[int, int]) -> list[tuple[int, int]]:
 
 
 def halve_image(plane: NDArray[Any]) -> NDArray[Any]:
-    """Area average of 2 × 2 pixels, rounded; an odd last row or column is repeated first."""
+    """Area average of 2 × 2 pixels, integers rounded; an odd last row or column is repeated first.
+
+    Parameters
+    ----------
+    plane : (Y, X) of integers or floats; the result has the same type, in the byte order of this machine.
+    """
+    native = np.ascontiguousarray(plane, plane.dtype.newbyteorder("="))
+    real = np.issubdtype(native.dtype, np.floating)
+    if native.dtype.itemsize > (8 if real else 4) or (real and native.dtype.itemsize < 4):
+        return _halve_rare(native)
+    from hts.store import _kernels_pyramid as kernels
+
+    half = np.empty(((plane.shape[0] + 1) // 2, (plane.shape[1] + 1) // 2), native.dtype)
+    # Numba compiles anew for read-only arrays, such as those of a file: always read-only is one kernel a type.
+    native = native.view()
+    native.flags.writeable = False
+    (kernels.halve_floats if real else kernels.halve_integers)(native, half)
+    return half
+
+
+def _halve_rare(plane: NDArray[Any]) -> NDArray[Any]:
+    """Types that no camera has: integers of 64 bits, whose sums would overflow, and half and long floats."""
     rows, columns = plane.shape
-    if rows % 2 or columns % 2:
-        plane = np.pad(plane, ((0, rows % 2), (0, columns % 2)), mode="edge")
-    wide: NDArray[Any]
+    plane = np.pad(plane, ((0, rows % 2), (0, columns % 2)), mode="edge")
+    parts = [plane[y::2, x::2] for x in (0, 1) for y in (0, 1)]
     if np.issubdtype(plane.dtype, np.integer):
-        wide = plane.astype(np.uint32 if plane.dtype.itemsize <= 2 else np.uint64)
-        total = wide[0::2, 0::2] + wide[1::2, 0::2] + wide[0::2, 1::2] + wide[1::2, 1::2]
-        rounded: NDArray[Any] = ((total + 2) // 4).astype(plane.dtype)
-        return rounded
-    wide = plane
-    total = wide[0::2, 0::2] + wide[1::2, 0::2] + wide[0::2, 1::2] + wide[1::2, 1::2]
-    mean: NDArray[Any] = (total / 4).astype(plane.dtype)
+        rests: NDArray[Any] = np.sum([part & 3 for part in parts], axis=0, dtype=plane.dtype)
+        quarters: NDArray[Any] = np.sum([part >> 2 for part in parts], axis=0, dtype=plane.dtype)
+        half: NDArray[Any] = quarters + ((rests + 2) >> 2)
+        return half
+    mean: NDArray[Any] = np.sum([part / 4 for part in parts], axis=0, dtype=plane.dtype)
     return mean
 
 

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hts.errors import StoreError
-from hts.store.files import write_bytes
+from hts.locations import Location, is_local
+from hts.store.files import file_errors, forget_listing, read_bytes, write_bytes
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def write_table(path: Path, frame: pd.DataFrame, columns: Mapping[str, Mapping[str, str]] | None = None) -> None:
+def write_table(place: Location, frame: pd.DataFrame, columns: Mapping[str, Mapping[str, str]] | None = None) -> None:
     """Write `frame` as Parquet, atomically and reproducibly (the same frame gives the same bytes).
 
     Parameters
     ----------
-    path : file to write; its folder is made.
+    place : file to write; its folder is made.
     frame : the table; the index is not kept.
     columns : for each column what its field metadata should say (compartment, channel, family, unit …).
     """
@@ -33,10 +33,10 @@ def write_table(path: Path, frame: pd.DataFrame, columns: Mapping[str, Mapping[s
     table = table.cast(pa.schema(fields, metadata={"hts": "1"}))
     buffer = io.BytesIO()
     pq.write_table(table, buffer, compression="zstd")
-    write_bytes(path, buffer.getvalue())
+    write_bytes(place, buffer.getvalue())
 
 
-def read_table(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
+def read_table(place: Location, columns: list[str] | None = None) -> pd.DataFrame:
     """Read a Parquet file, or a folder of them in name order.
 
     Raises
@@ -46,13 +46,22 @@ def read_table(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
     """
     import pandas as pd
 
-    files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
+    forget_listing(place)
+    files = _tables_in(place) if place.is_dir() else [place]
     frames = []
     for file in files:
         try:
-            frames.append(pd.read_parquet(file, columns=columns))
-        except (OSError, ValueError) as error:
+            frames.append(pd.read_parquet(_source(file), columns=columns))
+        except file_errors(ValueError) as error:
             raise StoreError(
                 f"{file} is a Parquet table", found=str(error), fix="run again with --overwrite for its well"
             ) from error
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=columns)
+
+
+def _tables_in(folder: Location) -> list[Location]:
+    return sorted(folder.glob("*.parquet"), key=lambda file: file.name)
+
+
+def _source(file: Location) -> Any:
+    return file if is_local(file) else io.BytesIO(read_bytes(file))

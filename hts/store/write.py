@@ -12,12 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hts.errors import UsageError
+from hts.locations import Location
 from hts.model import Channel, FieldKey, PixelSize, PlateLayout, WellId
 from hts.store import ngff
-from hts.store.arrays_v3 import create, write_plane
-from hts.store.files import write_json
+from hts.store.arrays import ArraySpec, create, write_plane
+from hts.store.files import forget_listing, read_if_there, storage_errors
+from hts.store.groups import METADATA, write_group
+from hts.store.ngff import Version
 from hts.store.pyramid import halve_image, level_shapes
 
+FORMAT = 2
+"""What images and labels of ours say under ``hts.format``: every plane that is not listed as absent has its file."""
 PlaneIndex = tuple[int, int, int]
 """Time point, channel and z of a plane, zero-based."""
 
@@ -27,7 +32,8 @@ class PlateSpec:
     """Everything that is the same for all fields of a plate.
 
     ``shape`` is (Y, X) in pixels, ``fields`` the field numbers of each well, ``origin`` what is told
-    about the source (reader, notes …) under our own metadata key.
+    about the source (reader, notes …) under our own metadata key; its ``acquisition`` may hold the ``name``,
+    ``description``, ``starttime`` and ``endtime`` of NGFF. ``time_step_s`` is the time between two time points.
     """
 
     name: str
@@ -39,90 +45,115 @@ class PlateSpec:
     n_t: int = 1
     n_z: int = 1
     origin: Mapping[str, Any] | None = None
+    ngff: Version = "0.5"
+    time_step_s: float | None = None
 
 
 @dataclass(frozen=True)
 class FieldImage:
-    """A field's address, its stage position in µm, and its planes as they come."""
+    """A field's address, its planes as they come, its stage position in µm, and what else is kept under ``hts``."""
 
     key: FieldKey
     planes: Iterable[tuple[PlaneIndex, NDArray[Any]]]
     position_um: Mapping[str, float] | None = None
+    own: Mapping[str, Any] | None = None
 
 
-def field_path(plate: Path, key: FieldKey) -> Path:
-    """Folder of a field's image group: ``<plate>/B/03/1``."""
-    return plate / key.well.row_name / key.well.column_name / str(key.field)
+def field_path(plate: Location, key: FieldKey) -> Location:
+    """Folder of a field's image group in a plate of ours: ``<plate>/B/03/1``."""
+    return plate.joinpath(key.well.row_name, key.well.column_name, str(key.field))
 
 
-def create_plate(path: Path, spec: PlateSpec) -> None:
+def create_plate(place: Location, spec: PlateSpec) -> None:
     """Write the groups of the plate, its rows and its wells. Doing it again with the same spec changes nothing.
 
     Raises
     ------
     UsageError
-        when something else than a plate is already there.
+        when something else than a plate, or a plate of the other version, is already there.
     StoreError
         when it cannot be written.
     """
-    refuse_other_files(path)
+    refuse_other_files(place)
+    _refuse_other_version(place, spec.ngff)
     field_count = max((len(fields) for fields in spec.fields.values()), default=0)
     layout = PlateLayout.holding(set(spec.fields))
+    acquisition = (spec.origin or {}).get("acquisition")
     # The root comes first: from then on what is there is the beginning of a plate, whatever ends this process.
-    plate = ngff.plate(spec.name, layout, list(spec.fields), field_count)
-    write_json(path / "zarr.json", ngff.group(plate, spec.origin))
+    plate = ngff.plate(spec.name, layout, list(spec.fields), field_count, acquisition=acquisition, version=spec.ngff)
+    write_group(place, plate, spec.origin, spec.ngff)
     for row in sorted({well.row_name for well in spec.fields}):
-        write_json(path / row / "zarr.json", ngff.group({}))
+        write_group(place / row, {}, None, spec.ngff)
     for well, fields in sorted(spec.fields.items()):
-        write_json(path / well.row_name / well.column_name / "zarr.json", ngff.group(ngff.well(fields)))
+        write_group(place / well.row_name / well.column_name, ngff.well(fields, spec.ngff), None, spec.ngff)
 
 
-def refuse_other_files(path: Path) -> None:
-    """Raise `UsageError` when something else than a plate, or the beginning of one, is at `path`."""
-    if path.exists() and not (path / "zarr.json").exists() and any(p.name != ".hts" for p in _children(path)):
-        raise UsageError(
-            f"{path} is new, empty or a plate that an earlier conversion began",
-            found="other files",
-            fix="choose another destination",
-        )
+def refuse_other_files(place: Location) -> None:
+    """Raise `UsageError` when something else than a plate, or the beginning of one, is at `place`."""
+    if any(read_if_there(place / name) is not None for name in METADATA.values()):
+        return
+    with storage_errors(place, "read"):
+        forget_listing(place)
+        # Zarr v2 writes .zgroup before the attributes that make it a plate.
+        if place.exists() and any(path.name not in (".hts", ".zgroup") for path in _children(place)):
+            raise UsageError(
+                f"{place} is new, empty or a plate that an earlier conversion began",
+                found="other files",
+                fix="choose another destination",
+            )
 
 
-def _children(path: Path) -> list[Path]:
-    return list(path.iterdir()) if path.is_dir() else [path]
+def _children(place: Location) -> list[Path] | list[Any]:
+    return list(place.iterdir()) if place.is_dir() else [place]
 
 
-def write_field(path: Path, spec: PlateSpec, image: FieldImage) -> None:
+def _refuse_other_version(place: Location, version: Version) -> None:
+    for other, name in METADATA.items():
+        if other != version and read_if_there(place / name) is not None:
+            raise UsageError(
+                f"{place} is new or a plate of OME-Zarr {version}",
+                found=f"a plate of OME-Zarr {other}",
+                fix=f"choose another destination, or ask for {other}",
+            )
+
+
+def write_field(place: Location, spec: PlateSpec, image: FieldImage) -> None:
     """Write all levels of a field; its group document, which makes it an image, comes last.
 
-    Planes that never come stay at the fill value 0 and are listed as (t, c, z) under ``absent_planes``. Zarr
-    stores no file for a plane of zeros; those are listed under ``black_planes``, so that a lost file can be told.
+    Planes are written as they come, and only one is in memory at a time. Those that never come are listed as
+    (t, c, z) under ``absent_planes``; all others have their files, also those that are black, so that a lost file can
+    be told. Threads may write different fields at the same time.
     """
-    folder = field_path(path, image.key)
-    axes = tuple(axis["name"] for axis in ngff.AXES)
-    shapes = level_shapes(spec.shape)
-    leading = (spec.n_t, len(spec.channels), spec.n_z)
-    levels = [create(folder / str(i), leading + shape, spec.dtype.str, axes) for i, shape in enumerate(shapes)]
+    folder = field_path(place, image.key)
+    levels = _create_levels(folder, spec)
     ranges: dict[int, list[ngff.Window]] = {}
-    black: list[list[int]] = []
-    absent = set(itertools.product(*map(range, leading)))
-    for (t, c, z), plane in image.planes:
-        absent.discard((t, c, z))
-        if not plane.any():
-            black.append([t, c, z])
-        ranges.setdefault(c, []).append(contrast(plane))
+    absent = set(itertools.product(range(spec.n_t), range(len(spec.channels)), range(spec.n_z)))
+    for index, plane in image.planes:
+        ranges.setdefault(index[1], []).append(contrast(plane))
         for level, array in enumerate(levels):
-            write_plane(array, (t, c, z), plane)
+            write_plane(folder / str(level), array, index, plane)
             if level + 1 < len(levels):
                 plane = halve_image(plane)
+        absent.discard(index)
     limits = ngff.full_range(spec.dtype)
     windows = [(_widest(ranges.get(c), limits), limits) for c in range(len(spec.channels))]
-    ome = ngff.image(str(image.key), spec.shape, spec.pixel_size, spec.channels, windows)
-    own: dict[str, Any] = {"black_planes": black}
+    where = ngff.space(spec.pixel_size, spec.time_step_s)
+    ome = ngff.image(str(image.key), spec.shape, where, spec.channels, windows, spec.ngff)
+    own: dict[str, Any] = {**(image.own or {}), "format": FORMAT}
     if image.position_um:
         own["position_um"] = dict(image.position_um)
     if absent:
         own["absent_planes"] = [list(place) for place in sorted(absent)]
-    write_json(folder / "zarr.json", ngff.group(ome, own))
+    write_group(folder, ome, own, spec.ngff)
+
+
+def _create_levels(folder: Location, spec: PlateSpec) -> list[ArraySpec]:
+    axes = tuple(axis["name"] for axis in ngff.AXES)
+    leading = (spec.n_t, len(spec.channels), spec.n_z)
+    levels = [ArraySpec(leading + shape, spec.dtype.str, axes, spec.ngff) for shape in level_shapes(spec.shape)]
+    for level, array in enumerate(levels):
+        create(folder / str(level), array)
+    return levels
 
 
 def contrast(plane: NDArray[Any]) -> ngff.Window:

@@ -39,7 +39,7 @@ def results_of(plate: Plate) -> Path:
 
 
 def shard_of(plate: Plate, well: str, field: int) -> Path:
-    folder = plate[well].field(field).path / "0" / "c" / "0" / "0"
+    folder = plate[well].field(field).location / "0" / "c" / "0" / "0"
     return next(path for path in sorted(folder.rglob("*")) if path.is_file())
 
 
@@ -254,7 +254,7 @@ def test_damaged_labels_are_mended_by_overwrite(plate: Plate, client: Client, re
     field = plate["C03"].field(1)
     name = field.label_names()[0]
     whole = field.read_labels(name)
-    shard = next(path for path in (field.path / "labels" / name / "0" / "c").rglob("*") if path.is_file())
+    shard = next(path for path in (field.location / "labels" / name / "0" / "c").rglob("*") if path.is_file())
     content = bytearray(shard.read_bytes())
     content[len(content) // 3] ^= 1
     shard.write_bytes(bytes(content))

@@ -141,7 +141,7 @@ def test_other_units_of_length_are_turned_into_um(tmp_path):
     """Other software writes nanometres."""
     spec = spec_for((300, 300), pixel_size=PixelSize(650, 325, 2000))
     field = write_one(tmp_path / "p", spec, stack(spec))
-    document = field.path / "zarr.json"
+    document = field.location / "zarr.json"
     document.write_text(document.read_text().replace("micrometer", "nanometer"))
     again = Plate.open(tmp_path / "p")[WELL].fields[0]
     assert again.pixel_size == PixelSize(0.65, 0.325, 2.0)
@@ -192,7 +192,7 @@ def field(tmp_path):
 
 
 def test_unknown_names_are_refused_with_what_there_is(field):
-    plate = Plate.open(field.plate_path)
+    plate = Plate.open(field.location.parents[2])
     with pytest.raises(NotFoundError, match=r"a well of made\n  found: H12\n.*its wells are B03"):
         plate["H12"]
     with pytest.raises(UsageError, match=r"such as B03\n  found: '3B'"):
@@ -219,25 +219,25 @@ def test_unknown_planes_are_refused_and_never_counted_from_the_end(field, place)
 
 
 def test_a_field_without_whole_metadata_costs_itself_only(field):
-    plate = Plate.open(field.plate_path)
+    plate = Plate.open(field.location.parents[2])
     broken = plate[WELL].field(2)
     with pytest.raises(SourceError, match=r"B03 field 2 is an image\n  found: .*B/03/2/zarr.json exists"):
         broken.read_plane("DNA")
-    broken.path.mkdir()
-    (broken.path / "zarr.json").write_text("{")
+    broken.location.mkdir()
+    (broken.location / "zarr.json").write_text("{")
     with pytest.raises(SourceError, match=r"B03 field 2 is an image\n  found: .*B/03/2/zarr.json is a JSON file"):
         broken.to_xarray()
-    (broken.path / "zarr.json").write_text('{"attributes": {}}')
+    (broken.location / "zarr.json").write_text('{"attributes": {}}')
     with pytest.raises(SourceError, match=r"B03 field 2 is an image\n  found: .*no ome.multiscales"):
         _ = broken.axes
     assert plate.channels == ("DNA", "Actin")
 
 
 def test_a_broken_first_field_does_not_hide_the_plate(field):
-    plate = Plate.open(field.plate_path)
+    plate = Plate.open(field.location.parents[2])
     spec = spec_for((40, 40), fields={WELL: (1, 2)})
     write_field(plate.path, spec, FieldImage(FieldKey(WELL, 2), planes_of(stack(spec))))
-    (field.path / "zarr.json").write_text("{")
+    (field.location / "zarr.json").write_text("{")
     assert plate.channels == ("DNA", "Actin")
     assert plate.shape["y"] == 40
 
@@ -249,17 +249,17 @@ def test_a_plate_without_images_says_so(tmp_path):
 
 
 def test_a_damaged_well_is_named(field):
-    (field.path.parent / "zarr.json").write_text('{"attributes": {"ome": {}}}')
+    (field.location.parent / "zarr.json").write_text('{"attributes": {"ome": {}}}')
     with pytest.raises(StoreError, match=r"B/03 is an OME-Zarr 0.5 well"):
-        _ = Plate.open(field.plate_path)[WELL].fields
+        _ = Plate.open(field.location.parents[2])[WELL].fields
     for well in ('{"images": [{}]}', '{"images": 3}', '{"image": []}', '{"images": [{"path": "left"}]}'):
-        (field.path.parent / "zarr.json").write_text(f'{{"attributes": {{"ome": {{"well": {well}}}}}}}')
+        (field.location.parent / "zarr.json").write_text(f'{{"attributes": {{"ome": {{"well": {well}}}}}}}')
         with pytest.raises(StoreError, match=r"B/03/zarr.json lists images with numbers for names\n  found: "):
-            _ = Plate.open(field.plate_path)[WELL].fields
+            _ = Plate.open(field.location.parents[2])[WELL].fields
 
 
 def test_a_damaged_shard_is_named_through_the_plate(field):
-    shard = field.path / "0" / "c" / "0" / "1" / "0" / "0" / "0"
+    shard = field.location / "0" / "c" / "0" / "1" / "0" / "0" / "0"
     shard.write_bytes(shard.read_bytes()[:20])
     with pytest.raises(SourceError, match=rf"{shard} can be read"):
         field.read_plane("Actin")
@@ -267,9 +267,9 @@ def test_a_damaged_shard_is_named_through_the_plate(field):
 
 
 def test_a_damaged_label_shard_is_named(field):
-    write_labels(field.plate_path, KEY, {"nuclei-1": np.ones((40, 40), np.int32)}, None)
-    list_labels(field.plate_path, KEY, ["nuclei-1"])
-    (shard,) = shards(field.path / "labels")
+    write_labels(field, {"nuclei-1": np.ones((40, 40), np.int32)})
+    list_labels(field, ["nuclei-1"])
+    (shard,) = shards(field.location / "labels")
     shard.write_bytes(b"")
     with pytest.raises(SourceError, match=rf"{shard} can be read\n  found: ValueError: the file is empty"):
         field.read_labels("nuclei-1")
@@ -293,7 +293,7 @@ def test_a_black_plane_is_black_and_a_lost_shard_is_an_error(tmp_path):
     black, grey = field.channels
     assert not field.read_plane(black).any()
     assert field.read_plane(grey).all()
-    for path in [path for path in (field.path / "0" / "c").rglob("*") if path.is_file()]:
+    for path in [path for path in (field.location / "0" / "c").rglob("*") if path.is_file()]:
         path.unlink()
     assert not field.read_plane(black).any()
     with pytest.raises(SourceError, match="a shard was deleted"):

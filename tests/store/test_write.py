@@ -79,7 +79,7 @@ def test_a_plane_with_nan_is_kept_and_its_document_is_json(tmp_path):
     values[0, 0, 0, 3, 4] = np.nan
     field = write_one(tmp_path / "p", spec, values)
     np.testing.assert_array_equal(field.read_plane("DNA"), values[0, 0, 0])
-    text = (field.path / "zarr.json").read_text("utf-8")
+    text = (field.location / "zarr.json").read_text("utf-8")
     windows = [channel["window"] for channel in json.loads(text)["attributes"]["ome"]["omero"]["channels"]]
     assert all(np.isfinite(list(window.values())).all() for window in windows)
 
@@ -123,6 +123,8 @@ def test_a_disk_that_takes_no_more_pixels_is_one_clear_error(tmp_path):
     """The system refuses files over a limit: a real failure in the middle of a shard."""
     done = run_python(_WRITE_WITH_LIMIT, tmp_path / "p")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith(f"StoreError {tmp_path / 'p' / 'B' / '03' / '1' / '0'} can be written\n")
+    assert done.stdout.startswith(
+        f"StoreError {tmp_path / 'p' / 'B' / '03' / '1' / '0' / 'c'}/0/0/0/0/0 can be written\n"
+    )
     assert "File too large" in done.stdout
     assert not (tmp_path / "p" / "B" / "03" / "1" / "zarr.json").exists()

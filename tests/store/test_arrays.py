@@ -5,10 +5,6 @@ import json
 import numpy as np
 import pytest
 import zarr
-from hypothesis import given
-from hypothesis import strategies as st
-
-from hts.errors import SourceError, UsageError
 from hts.store.arrays_v3 import (
     CHUNK_PX,
     array_document,
@@ -19,6 +15,10 @@ from hts.store.arrays_v3 import (
     shard_shape,
     write_plane,
 )
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hts.errors import SourceError, UsageError
 from tests.store.plates import pixels, shards
 
 AXES = ("t", "c", "z", "y", "x")

@@ -1,0 +1,65 @@
+"""What a conversion writes beside the images: completeness, layout, the vendor's own metadata."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from hts.acquire import Source
+from hts.errors import SourceError
+from hts.locations import Location, relative_name
+from hts.model import WellId
+from hts.store import write_bytes, write_json, write_table
+
+Place = tuple[str, int, str, int, int]
+
+
+def write_completeness(source: Source, read: Iterable[dict[str, Any]], destination: Location) -> None:
+    """The table of every expected plane: what the listing says, and the issues that reading brought to light."""
+    table = source.to_frame()
+    broken: dict[Place, dict[str, Any]] = {}
+    for issue in read:
+        broken[(issue["well"], issue["field"], issue["channel"], issue["z"], issue["t"])] = issue
+    statuses, reasons = table["Status"].tolist(), table["Reason"].tolist()
+    places = zip(table["Well"], table["Field"], table["Channel"], table["Z"], table["T"], strict=True)
+    for row, place in enumerate(places):
+        if statuses[row] == "found" and place in broken:
+            statuses[row], reasons[row] = broken[place]["status"], broken[place]["reason"]
+    write_table(destination / ".hts" / "completeness.parquet", table.assign(Status=statuses, Reason=reasons))
+
+
+def keep_vendor_files(source: Source, destination: Location) -> None:
+    """Copy the microscope's own metadata under the plate, outside the keys of OME-Zarr.
+
+    Raises
+    ------
+    SourceError
+        when a file that was listed cannot be read.
+    """
+    for file in source.vendor_files:
+        try:
+            content = file.read_bytes()
+        except OSError as error:
+            raise SourceError(f"{file} can be read", found=str(error), fix="ask for the right to read it") from error
+        write_bytes(destination / ".hts" / "vendor" / relative_name(file, source.root), content)
+
+
+def write_layout(destination: Location, wells: Iterable[WellId], layout: pd.DataFrame, path: Path) -> None:
+    """Store the layout, and note where it and the plate do not agree."""
+    on_plate = {well.name for well in wells}
+    described = set(layout["Well"])
+    notes = []
+    if extra := sorted(described - on_plate):
+        notes.append(f"{path.name} describes wells that are not on the plate: {_some(extra)}; their lines are not used")
+    if lacking := sorted(on_plate - described):
+        notes.append(f"{path.name} does not describe the wells {_some(lacking)}; they have no layout values")
+    kept = layout[layout["Well"].isin(on_plate)].reset_index(drop=True)
+    write_table(destination / ".hts" / "layout.parquet", kept)
+    write_json(destination / ".hts" / "layout-notes.json", notes)
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:6]) + (f" … ({len(names)} in all)" if len(names) > 6 else "")

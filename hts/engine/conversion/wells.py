@@ -1,0 +1,182 @@
+"""Wells as units of commitment, fields as units of work: threads convert fields, a marker commits each well."""
+
+from __future__ import annotations
+
+import concurrent.futures
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from hts.acquire import Plane, PlaneIssue, Source
+from hts.engine.conversion.reading import FieldJob, Reading, field_planes, issue_to_json
+from hts.locations import Location
+from hts.model import FieldKey, WellId
+from hts.recipe import fingerprint
+from hts.store import FieldImage, Markers, PlateSpec, clear_field, write_field
+
+VERSION = 2
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True)
+class WellJob:
+    """A well to convert, field by field."""
+
+    well: WellId
+    fields: tuple[FieldJob, ...]
+
+    @property
+    def issues(self) -> Iterator[PlaneIssue]:
+        """What was wrong before a pixel was read."""
+        return (issue for one in self.fields for issue in one.issues)
+
+    def files_fingerprint(self) -> str:
+        """Names, sizes and times of the well's files: cheap to look at, and only good to see that nothing was touched.
+
+        What a well *is* for everything downstream is the hash of its pixels, taken while they are converted.
+        """
+        sizes: dict[Location, tuple[int, int]] = {}
+        files = []
+        for one in self.fields:
+            for plane in one.planes:
+                if plane.path not in sizes:
+                    sizes[plane.path] = _size_and_time(plane)
+                place = [plane.field, plane.channel, plane.z, plane.t, one.source.file_name(plane), plane.index]
+                files.append([*place, *sizes[plane.path]])
+        issues = [[*_place(issue), issue.status, issue.reason, issue.file] for issue in self.issues]
+        fields = [one.key.field for one in self.fields]
+        return fingerprint("files", VERSION, {"files": files, "issues": issues, "fields": fields}, {})
+
+
+def well_jobs(source: Source, **how: Any) -> list[WellJob]:
+    """All wells of a source; ``how`` are the further values of :class:`FieldJob`."""
+    planes: dict[FieldKey, list[Plane]] = {}
+    issues: dict[FieldKey, list[PlaneIssue]] = {}
+    for plane in source.planes:
+        planes.setdefault(FieldKey(plane.well, plane.field), []).append(plane)
+    for issue in source.issues:
+        issues.setdefault(FieldKey(issue.well, issue.field), []).append(issue)
+    jobs = []
+    for well in source.wells:
+        keys = [FieldKey(well, number) for number in source.fields(well)]
+        fields = (FieldJob(source, key, tuple(planes.get(key, ())), tuple(issues.get(key, ())), **how) for key in keys)
+        jobs.append(WellJob(well, tuple(fields)))
+    return jobs
+
+
+def _size_and_time(plane: Plane) -> tuple[int, int]:
+    try:
+        known = plane.path.stat()
+    except OSError:
+        return -1, -1
+    return int(known.st_size), int(known.st_mtime_ns)
+
+
+def _place(issue: PlaneIssue) -> tuple[int, str, int, int]:
+    return issue.field, issue.channel, issue.z, issue.t
+
+
+def is_done(job: WellJob, markers: Markers) -> bool:
+    """Whether a well is committed for the same files; planes that could not be read are tried again."""
+    marker = markers.read(job.well.name)
+    if marker is None or marker.get("files") != job.files_fingerprint():
+        return False
+    listed = {_place(issue) for issue in job.issues}
+    return all(_place(PlaneIssue(**{**issue, "well": job.well})) in listed for issue in marker["issues"])
+
+
+@dataclass
+class _WellState:
+    """A well under way: what is known of its files, and the fields that are finished."""
+
+    job: WellJob
+    files: str
+    read: dict[int, Reading] = field(default_factory=dict)
+
+    def commit(self, markers: Markers) -> None:
+        readings = [self.read[one.key.field] for one in self.job.fields]
+        pixels = [[number, self.read[number].pixels.hexdigest()] for number in sorted(self.read)]
+        issues = [*self.job.issues, *(issue for reading in readings for issue in reading.issues)]
+        content = {
+            "files": self.files,
+            "pixels": fingerprint("pixels", VERSION, {"fields": pixels}, {}),
+            "issues": [issue_to_json(issue) for issue in issues],
+        }
+        markers.commit(self.job.well.name, content)
+
+
+@dataclass(frozen=True)
+class Writer:
+    """Converts wells of one plate into one place."""
+
+    destination: Location
+    spec: PlateSpec
+    markers: Markers
+
+    def convert(self, jobs: Sequence[WellJob], workers: int, committed: Callable[[], None]) -> None:
+        """Convert and commit these wells; `committed` is called after each. What breaks off loses no committed well."""
+        states: dict[WellId, _WellState] = {}
+
+        def begin() -> Iterator[FieldJob]:
+            for job in jobs:
+                # Looked at before the pixels are read: a file that changes meanwhile is converted again next time.
+                states[job.well] = _WellState(job, job.files_fingerprint())
+                self.markers.discard(job.well.name)
+                yield from job.fields
+
+        for one, reading in in_threads(self._convert_field, begin(), workers):
+            state = states[one.key.well]
+            state.read[one.key.field] = reading
+            if len(state.read) == len(state.job.fields):
+                state.commit(self.markers)
+                del states[one.key.well]
+                committed()
+
+    def _convert_field(self, job: FieldJob) -> Reading:
+        reading = Reading()
+        clear_field(self.destination, job.key)
+        image = FieldImage(job.key, field_planes(job, reading), _position(job.planes), _own(job.planes))
+        write_field(self.destination, self.spec, image)
+        return reading
+
+
+def in_threads(
+    work: Callable[[FieldJob], _Result], jobs: Iterable[FieldJob], workers: int
+) -> Iterator[tuple[FieldJob, _Result]]:
+    """Results as they come. Only a few jobs more than there are threads are taken at a time."""
+    todo = iter(jobs)
+    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+        running: dict[concurrent.futures.Future[_Result], FieldJob] = {}
+        try:
+            while True:
+                while len(running) < 2 * workers and (job := next(todo, None)) is not None:
+                    running[pool.submit(work, job)] = job
+                if not running:
+                    return
+                for future in concurrent.futures.wait(running, return_when="FIRST_COMPLETED").done:
+                    yield running.pop(future), future.result()
+        except BaseException:
+            # Fields that have not begun stay undone; those under way are waited for: nobody writes after the lock.
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+
+
+def _position(planes: Sequence[Plane]) -> dict[str, float] | None:
+    for plane in planes:
+        found = {"y": plane.y_um, "x": plane.x_um, "z": plane.z_um}
+        known = {axis: float(value) for axis, value in found.items() if value is not None}
+        if "y" in known and "x" in known:
+            return known
+    return None
+
+
+def _own(planes: Sequence[Plane]) -> dict[str, Any]:
+    """Times of a field: its earliest plane, and the earliest of every time point of a series."""
+    first: dict[int, str] = {}
+    for plane in planes:
+        if plane.acquired:
+            first[plane.t] = min(first.get(plane.t, plane.acquired), plane.acquired)
+    if not first:
+        return {}
+    times = [first[t] for t in sorted(first)]
+    return {"acquired": min(times)} if len(times) == 1 else {"acquired": min(times), "acquired_t": times}
