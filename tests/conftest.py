@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import hts
+from hts.locations import Location, location
 from hts.recipe import Recipe
 from hts.store import Plate
 from hts.synth import SynthSpec, Truth
@@ -36,6 +38,59 @@ def data_dir() -> Path:
             pytest.fail(f"the real data is required and {folder} is not there")
         pytest.skip(f"no real data: {folder} is not there (set HTS_DATA)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint() -> Iterator[str]:
+    """An S3 server on loopback, with keys and address in the environment as every S3 tool expects them."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    settings = {
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("AWS_PROFILE", raising=False)
+        for name, value in settings.items():
+            patch.setenv(name, value)
+        yield settings["AWS_ENDPOINT_URL"]
+    server.stop()
+
+
+@pytest.fixture
+def s3(s3_endpoint: str) -> Iterator[str]:
+    """A new, empty bucket: ``s3://bucket-…``."""
+    import s3fs
+
+    s3fs.S3FileSystem.clear_instance_cache()
+    bucket = f"bucket-{uuid.uuid4().hex[:12]}"
+    s3fs.S3FileSystem().mkdir(bucket)
+    yield f"s3://{bucket}"
+    s3fs.S3FileSystem.clear_instance_cache()
+
+
+@pytest.fixture
+def memory() -> Iterator[str]:
+    """A new, empty folder in this process's memory: ``memory://folder-…``."""
+    import fsspec
+
+    folder = f"folder-{uuid.uuid4().hex[:12]}"
+    yield f"memory://{folder}"
+    files = fsspec.filesystem("memory")
+    if files.exists(f"/{folder}"):
+        files.rm(f"/{folder}", recursive=True)
+
+
+@pytest.fixture(params=["disk", "memory", "s3"])
+def anywhere(request: pytest.FixtureRequest) -> Location:
+    """An empty folder on disk, in memory and on an object store, in turn."""
+    kind = {"disk": "tmp_path"}.get(request.param, request.param)
+    return location(request.getfixturevalue(kind))
 
 
 @pytest.fixture(scope="session")

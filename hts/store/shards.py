@@ -76,9 +76,8 @@ def encode_shard(plane: NDArray[Any], chunk: tuple[int, int], compression: Compr
     parts, places, offset = [], [], 0
     for _, piece in chunks(plane, chunk):
         content = encode_chunk(piece, compression)
-        content += crc32c(content)
-        parts.append(content)
-        places.append((offset, len(content)))
-        offset += len(content)
+        parts += [content, crc32c(content)]
+        places.append((offset, len(content) + CRC_BYTES))
+        offset += len(content) + CRC_BYTES
     index = np.array(places, "<u8").tobytes()
     return b"".join([*parts, index, crc32c(index)])

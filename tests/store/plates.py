@@ -17,6 +17,7 @@ from hts.store import Field, FieldImage, Plate, PlateSpec, create_plate, write_f
 REPOSITORY = Path(__file__).resolve().parents[2]
 WELL = WellId.parse("B03")
 KEY = FieldKey(WELL, 1)
+DOCUMENTS = ("zarr.json", ".zgroup", ".zattrs", ".zarray")
 CHANNELS = (Channel("DNA", "0000FF"), Channel("Actin", "00FF00"))
 
 
@@ -60,7 +61,7 @@ def write_one(path: Path, spec: PlateSpec, values: NDArray[Any], **image: Any) -
 
 def shards(folder: Path) -> list[Path]:
     """Files with pixels below `folder`."""
-    return sorted(file for file in folder.rglob("*") if file.is_file() and file.name != "zarr.json")
+    return sorted(file for file in folder.rglob("*") if file.is_file() and file.name not in DOCUMENTS)
 
 
 def run_python(code: str, *arguments: object, **settings: Any) -> subprocess.CompletedProcess[str]:

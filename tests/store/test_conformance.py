@@ -9,7 +9,7 @@ import pytest
 import zarr
 
 from hts.model import FieldKey, WellId
-from hts.store import FieldImage, PlateSpec, create_plate, list_labels, write_field, write_labels
+from hts.store import FieldImage, Plate, PlateSpec, create_plate, list_labels, write_field, write_labels
 from tests.store.plates import planes_of, spec_for, stack
 
 SHAPE = (300, 261)
@@ -34,8 +34,9 @@ def plate(tmp_path_factory: pytest.TempPathFactory, spec: PlateSpec) -> Path:
     create_plate(path, spec)
     for seed, key in enumerate(PLACES):
         write_field(path, spec, FieldImage(key, planes_of(stack(spec, seed)), {"y": 10.0, "x": 20.0}))
-        write_labels(path, key, {"nuclei-12345678": _labels()}, spec.pixel_size)
-        list_labels(path, key, ["nuclei-12345678"])
+        field = Plate.open(path)[key.well].field(key.field)
+        write_labels(field, {"nuclei-12345678": _labels()})
+        list_labels(field, ["nuclei-12345678"])
     return path
 
 

@@ -57,7 +57,7 @@ def test_wells_keep_the_strict_rules(fields):
 def test_images_keep_the_strict_rules(size):
     channels = (Channel("DNA", "0000FF"), Channel("β-actin"))
     windows = [((1.0, 2.0), (0.0, 255.0)), ((0.0, 1.0), (0.0, 255.0))]
-    ome = ngff.group(ngff.image("B03 field 1", (641, 500), size, channels, windows))["attributes"]["ome"]
+    ome = ngff.group(ngff.image("B03 field 1", (641, 500), ngff.space(size), channels, windows))["attributes"]["ome"]
     assert list(RULES["image"](ome, True)) == []
     assert [len(item["coordinateTransformations"][0]["scale"]) for item in ome["multiscales"][0]["datasets"]] == [5] * 3
 
@@ -65,7 +65,7 @@ def test_images_keep_the_strict_rules(size):
 @pytest.mark.parametrize("size", SIZES, ids=str)
 def test_labels_keep_the_rules(size):
     """Strict rules ask for a colour of every label; thousands of random colours say nothing, viewers have their own."""
-    ome = ngff.group(ngff.label_image("nuclei", (641, 500), size))["attributes"]["ome"]
+    ome = ngff.group(ngff.label_image("nuclei", (641, 500), ngff.space(size)))["attributes"]["ome"]
     assert list(RULES["label"](ome, False)) == []
     assert list(RULES["image"](ome, True)) == []
     assert [len(item["coordinateTransformations"][0]["scale"]) for item in ome["multiscales"][0]["datasets"]] == [4] * 3
@@ -73,7 +73,7 @@ def test_labels_keep_the_rules(size):
 
 def test_axes_without_a_known_size_have_no_unit():
     def units(size: PixelSize | None) -> dict[str, str | None]:
-        axes = ngff.label_image("nuclei", (64, 64), size)["multiscales"][0]["axes"]
+        axes = ngff.label_image("nuclei", (64, 64), ngff.space(size))["multiscales"][0]["axes"]
         return {axis["name"]: axis.get("unit") for axis in axes}
 
     assert units(None) == {"t": None, "z": None, "y": None, "x": None}
