@@ -295,7 +295,9 @@ def test_importing_hts_loads_nothing_heavy():
     assert _loaded_after("import hts; dir(hts)") == []
 
 
-@pytest.mark.parametrize("verb", ["", "demo", "synth", "inspect", "convert", "plan", "run", "status", "report"])
+@pytest.mark.parametrize(
+    "verb", ["", "demo", "synth", "inspect", "convert", "validate", "plan", "run", "status", "report"]
+)
 def test_help_loads_nothing_heavy(verb):
     code = f"""
 import sys

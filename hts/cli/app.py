@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import hts
-from hts.cli import convert, demo, inspect, plan, report, run, status, synth
+from hts.cli import convert, demo, inspect, plan, report, run, status, synth, validate
 
 app = typer.Typer(
     name="hts",
@@ -39,6 +39,7 @@ app.command()(demo.demo)
 app.command()(synth.synth)
 app.command()(inspect.inspect)
 app.command()(convert.convert)
+app.command()(validate.validate)
 app.command()(plan.plan)
 app.command()(run.run)
 app.command()(status.status)

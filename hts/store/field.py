@@ -199,6 +199,8 @@ class Field:
         if not 0 <= level < len(multiscale.paths):
             raise UsageError(f"a pyramid level from 0 to {len(multiscale.paths) - 1}", found=str(level))
         array = open_read(place / multiscale.paths[level], self.version)
+        if array.ndim != len(multiscale.names):
+            raise SourceError(f"{place} has the axes {', '.join(multiscale.names)}", found=f"the shape {array.shape}")
         complete = attributes["hts"].get("format") == FORMAT
         values = read_part(Stored(place / multiscale.paths[level], array, complete), (0,) * (array.ndim - 2))
         if not np.issubdtype(values.dtype, np.integer) or (values.size and values.max() > np.iinfo(np.int32).max):

@@ -16,8 +16,10 @@ _UNITS_UM = {
     "micrometer": 1.0,
     "millimeter": 1e3,
     "centimeter": 1e4,
+    "decimeter": 1e5,
     "meter": 1e6,
     "inch": 25_400.0,
+    "foot": 304_800.0,
     # What software writes that does not follow the specification's names.
     "nm": 1e-3,
     "um": 1.0,

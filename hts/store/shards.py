@@ -59,9 +59,8 @@ def chunks(plane: NDArray[Any], chunk: tuple[int, int]) -> Iterator[tuple[tuple[
 
 
 def encode_chunk(chunk: NDArray[Any], compression: Compression) -> bytes:
-    """A chunk as Blosc bytes, its numbers little-endian."""
-    little = chunk.astype(chunk.dtype.newbyteorder("<"), copy=False)
-    return bytes(_blosc(compression).encode(little))
+    """A contiguous chunk of little-endian numbers as Blosc bytes."""
+    return bytes(_blosc(compression).encode(chunk))
 
 
 def encode_shard(plane: NDArray[Any], chunk: tuple[int, int], compression: Compression) -> bytes:
@@ -69,7 +68,7 @@ def encode_shard(plane: NDArray[Any], chunk: tuple[int, int], compression: Compr
 
     Parameters
     ----------
-    plane : (Y, X), of any byte order.
+    plane : (Y, X), little-endian; :func:`hts.store.arrays.write_plane` sees to that.
     chunk : shape of the chunks; the shard is the plane rounded up to whole chunks, and holds them all, also those
         that are zero: a file that is not there is then a lost one.
     """

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from hts.store import Plate
     from hts.synth import Truth
 
-VERBS = ("demo", "synth", "inspect", "convert", "plan", "run", "status", "report")
+VERBS = ("demo", "synth", "inspect", "convert", "validate", "plan", "run", "status", "report")
 SETTINGS = ["--set", "channels.dna=DNA", "--set", "channels.reporter=Reporter"]
 CONTROLS = ["--set", "profile.controls.negative=Control == -1", "--set", "profile.controls.positive=Control == 1"]
 

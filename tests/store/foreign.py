@@ -84,19 +84,12 @@ def ome_zarr_py_plate(place: Path, pixels: dict[str, NDArray[Any]], version: str
         write(
             values,
             well.require_group("0"),
-            axes=[
-                {"name": "c", "type": "channel"},
-                {"name": "y", "type": "space", "unit": "micrometer"},
-                {"name": "x", "type": "space", "unit": "micrometer"},
-            ],
-            coordinate_transformations=_scales(values),
+            scale_factors=[2],
+            axes="cyx",
+            scale={"c": 1.0, "y": 0.5, "x": 0.25},
+            axes_units={"y": "micrometer", "x": "micrometer"},
             fmt=fmt,
-            scaler=None,
         )
-
-
-def _scales(values: NDArray[Any]) -> list[list[dict[str, Any]]]:
-    return [[{"type": "scale", "scale": [1.0, 0.5, 0.25]}]]
 
 
 def ngio_plate(place: Path, values: NDArray[Any], version: str) -> None:
@@ -105,10 +98,8 @@ def ngio_plate(place: Path, values: NDArray[Any], version: str) -> None:
 
     images = [ngio.ImageInWellPath(row="C", column=5, path="0")]
     plate = ngio.create_empty_plate(str(place), name="theirs", images=images, ngff_version=version)
-    made = ngio.create_ome_zarr_from_array(
-        store=str(place / plate.get_image_store("C", 5, "0").path)
-        if hasattr(plate.get_image_store("C", 5, "0"), "path")
-        else plate.get_image_store("C", 5, "0"),
+    ngio.create_ome_zarr_from_array(
+        store=plate.get_image_store("C", 5, "0"),
         array=values,
         axes_names="czyx",
         pixelsize=0.325,
@@ -118,7 +109,6 @@ def ngio_plate(place: Path, values: NDArray[Any], version: str) -> None:
         ngff_version=version,
         overwrite=True,
     )
-    assert made is not None
 
 
 def ints(shape: tuple[int, ...], seed: int = 0) -> NDArray[np.uint16]:

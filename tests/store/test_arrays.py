@@ -182,6 +182,21 @@ def test_a_foreign_array_of_many_chunks_reads_planes_and_fill_values(tmp_path, v
     np.testing.assert_array_equal(_read(tmp_path / "a", (slice(None),), version), values)
 
 
+@pytest.mark.parametrize("fill", [0, 7])
+def test_an_empty_file_is_an_error_whatever_the_fill_value(tmp_path, fill):
+    """Zarr reads the fill value from an empty shard, which a power failure can leave."""
+    settings = {"shape": (2, 64, 64), "dtype": "u2", "chunks": (1, 32, 32), "shards": (1, 64, 64), "fill_value": fill}
+    array = zarr.create_array(str(tmp_path / "a"), **settings)
+    array[:] = values = pixels((2, 64, 64), np.uint16)
+    file = shards(tmp_path / "a")[1]
+    file.write_bytes(b"")
+    with pytest.raises(SourceError, match=rf"{file} can be read\n  found: the file is empty"):
+        _read(tmp_path / "a", (1,))
+    np.testing.assert_array_equal(_read(tmp_path / "a", (0,)), values[0])
+    file.unlink()
+    assert (_read(tmp_path / "a", (1,)) == fill).all()
+
+
 @pytest.mark.parametrize("labels", [False, True])
 def test_a_flipped_bit_is_an_error_and_never_a_wrong_pixel(tmp_path, labels):
     """Every seventh byte of the shard in turn, one bit of it turned over."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,9 +25,20 @@ def _labels() -> np.ndarray:
     return labels
 
 
+@pytest.fixture(scope="module", params=["0.5", "0.4"])
+def spec(request: pytest.FixtureRequest) -> PlateSpec:
+    return spec_for(SHAPE, fields={key.well: (1, 4) for key in PLACES}, ngff=request.param)
+
+
 @pytest.fixture(scope="module")
-def spec() -> PlateSpec:
-    return spec_for(SHAPE, fields={key.well: (1, 4) for key in PLACES})
+def models(spec: PlateSpec) -> Any:
+    """ome-zarr-models' classes of the plate's version."""
+    return importlib.import_module("ome_zarr_models.v05" if spec.ngff == "0.5" else "ome_zarr_models.v04")
+
+
+def _meta(model: Any) -> Any:
+    """The metadata of a group: 0.5 keeps it under ``ome``."""
+    return getattr(model, "ome_attributes", None) or model.attributes
 
 
 @pytest.fixture(scope="module")
@@ -44,40 +57,37 @@ def _group(path: Path) -> zarr.Group:
     return zarr.open_group(str(path), mode="r")
 
 
-def test_ome_zarr_models_accepts_the_plate_and_its_wells(plate):
-    from ome_zarr_models.v05 import HCS
-
-    hcs = HCS.from_zarr(_group(plate))
-    meta = hcs.ome_attributes.plate
+def test_ome_zarr_models_accepts_the_plate_and_its_wells(plate, models):
+    hcs = models.HCS.from_zarr(_group(plate))
+    meta = _meta(hcs).plate
     assert [(well.path, well.rowIndex, well.columnIndex) for well in meta.wells] == [("B/03", 1, 2), ("C/11", 2, 10)]
     assert [row.name for row in meta.rows] == list("ABCDEFGH")
     assert [column.name for column in meta.columns] == [f"{number:02d}" for number in range(1, 13)]
     wells = list(hcs.well_groups)
-    assert [[image.path for image in well.ome_attributes.well.images] for well in wells] == [["1", "4"]] * 2
+    assert [[image.path for image in _meta(well).well.images] for well in wells] == [["1", "4"]] * 2
 
 
-def test_ome_zarr_models_accepts_every_image(plate):
-    from ome_zarr_models.v05 import Image
-
+def test_ome_zarr_models_accepts_every_image(plate, models):
     for key in PLACES:
-        image = Image.from_zarr(_group(plate / key.well.row_name / key.well.column_name / str(key.field)))
-        (multiscale,) = image.ome_attributes.multiscales
+        image = models.Image.from_zarr(_group(plate / key.well.row_name / key.well.column_name / str(key.field)))
+        (multiscale,) = _meta(image).multiscales
         assert [axis.name for axis in multiscale.axes] == ["t", "c", "z", "y", "x"]
         assert [axis.unit for axis in multiscale.axes] == [None, None, None, "micrometer", "micrometer"]
         assert [item.coordinateTransformations[0].scale[3:] for item in multiscale.datasets] == [
             [0.65, 0.325],
             [1.3, 0.65],
         ]
-        assert [channel["color"] for channel in image.ome_attributes.omero["channels"]] == ["0000FF", "00FF00"]
+        omero = _meta(image).omero
+        # Its 0.5 keeps a dictionary, its 0.4 has classes of its own.
+        entries = omero["channels"] if isinstance(omero, dict) else [vars(channel) for channel in omero.channels]
+        assert [entry["color"] for entry in entries] == ["0000FF", "00FF00"]
 
 
-def test_ome_zarr_models_accepts_labels(plate):
-    from ome_zarr_models.v05 import ImageLabel, Labels
-
+def test_ome_zarr_models_accepts_labels(plate, models):
     folder = plate / "B" / "03" / "1" / "labels"
-    assert Labels.from_zarr(_group(folder)).ome_attributes.labels == ["nuclei-12345678"]
-    label = ImageLabel.from_zarr(_group(folder / "nuclei-12345678"))
-    assert label.ome_attributes.image_label.source.image == "../../"
+    assert _meta(models.Labels.from_zarr(_group(folder))).labels == ["nuclei-12345678"]
+    label = models.ImageLabel.from_zarr(_group(folder / "nuclei-12345678"))
+    assert _meta(label).image_label.source.image == "../../"
 
 
 @pytest.fixture

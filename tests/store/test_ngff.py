@@ -86,3 +86,30 @@ def test_axes_without_a_known_size_have_no_unit():
 )
 def test_full_range_of_a_type(dtype, limits):
     assert ngff.full_range(np.dtype(dtype)) == limits
+
+
+def test_version_4_says_its_version_in_every_block_and_keeps_them_at_the_top():
+    channels, windows = (Channel("DNA", "0000FF"),), [((1.0, 2.0), (0.0, 255.0))]
+    ome = ngff.image("B03 field 1", (641, 500), ngff.space(PixelSize(0.5, 0.5), 30.0), channels, windows, "0.4")
+    documents = ngff.documents(ome, {"format": 2}, "0.4")
+    assert list(documents) == [".zgroup", ".zattrs"]
+    assert documents[".zgroup"] == {"zarr_format": 2}
+    attributes = documents[".zattrs"]
+    assert (attributes["multiscales"][0]["version"], attributes["omero"]["version"]) == ("0.4", "0.4")
+    assert attributes["hts"] == {"format": 2}
+    assert attributes["multiscales"][0]["axes"][0] == {"name": "t", "type": "time", "unit": "second"}
+    assert attributes["multiscales"][0]["datasets"][1]["coordinateTransformations"][0]["scale"] == [30, 1, 1, 1, 1]
+    for block in (
+        ngff.plate("p", PlateLayout(2, 3), [WellId(0, 0)], 1, version="0.4")["plate"],
+        ngff.well([1], "0.4")["well"],
+        ngff.label_image("nuclei", (64, 64), ngff.space(None), "0.4")["image-label"],
+    ):
+        assert block["version"] == "0.4"
+    assert ngff.documents({}, None, "0.4") == {".zgroup": {"zarr_format": 2}}
+
+
+def test_a_plate_tells_when_it_was_acquired():
+    told = {"starttime": 1_700_000_000, "description": "first run"}
+    ome = ngff.group(ngff.plate("p", PlateLayout(2, 3), [WellId(0, 0)], 1, acquisition=told))["attributes"]["ome"]
+    assert list(RULES["plate"](ome, True)) == []
+    assert ome["plate"]["acquisitions"] == [{"id": 0, "name": "p", "maximumfieldcount": 1, **told}]

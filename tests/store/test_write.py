@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
+import os
+import tracemalloc
 
 import numpy as np
 import pytest
 
 from hts.errors import UsageError
-from hts.store import FieldImage, Plate, create_plate, write_field
+from hts.store import FieldImage, Markers, Plate, create_plate, list_labels, write_field, write_labels
 from hts.store.write import contrast
 from tests.store.plates import KEY, WELL, planes_of, run_python, spec_for, stack, write_one
 
@@ -128,3 +130,33 @@ def test_a_disk_that_takes_no_more_pixels_is_one_clear_error(tmp_path):
     )
     assert "File too large" in done.stdout
     assert not (tmp_path / "p" / "B" / "03" / "1" / "zarr.json").exists()
+
+
+@pytest.mark.parametrize("version", ["0.5", "0.4"])
+def test_only_markers_and_tables_wait_for_the_disk(tmp_path, monkeypatch, version):
+    """A flush costs more than a document: 21,000 of them would take minutes."""
+    flushed = []
+    monkeypatch.setattr(os, "fsync", flushed.append)
+    spec = spec_for((300, 300), ngff=version)
+    field = write_one(tmp_path / "p", spec, stack(spec))
+    write_labels(field, {"nuclei-00000001": np.ones((300, 300), np.int32)})
+    list_labels(field, ["nuclei-00000001"])
+    assert flushed == []
+    Markers(tmp_path, "measure", "0123456789ab").commit("B03", {})
+    assert len(flushed) == 2
+
+
+def test_writing_holds_a_few_planes_whatever_their_number(tmp_path):
+    """Peak of what Python allocates, for 4 and for 24 planes."""
+    peaks = []
+    for n_z in (2, 12):
+        spec = spec_for((600, 600), n_z=n_z)
+        plane = stack(spec_for((600, 600)))[0, 0, 0]
+        create_plate(tmp_path / str(n_z), spec)
+        tracemalloc.start()
+        planes = ((index, plane.copy()) for index in np.ndindex(1, 2, n_z))
+        write_field(tmp_path / str(n_z), spec, FieldImage(KEY, planes))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < peaks[0] + plane.nbytes // 2
+    assert peaks[1] < 12 * plane.nbytes
