@@ -31,7 +31,8 @@ def location(where: str | Path | UPath) -> Location:
         when nothing installed knows the protocol of an address.
     """
     if not isinstance(where, str):
-        return where
+        # UPath has a type of its own for files of this machine, which is no pathlib path.
+        return Path(where.path) if getattr(where, "protocol", "") == "file" else where
     protocol, separator, rest = where.partition("://")
     if not separator:
         return Path(where).expanduser()

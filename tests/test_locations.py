@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from upath import UPath
 
 from hts.errors import UsageError
 from hts.locations import is_local, location
@@ -16,6 +17,8 @@ def test_text_without_a_protocol_is_a_path(monkeypatch: pytest.MonkeyPatch) -> N
     assert location("~/a") == Path("/somewhere/a")
     assert location("file:///data/a") == Path("/data/a")
     assert is_local(location("plates/a"))
+    assert location(UPath("file:///data/a")) == Path("/data/a")
+    assert is_local(location(UPath("file:///data/a")))
 
 
 def test_an_address_keeps_its_protocol_and_behaves_like_a_path() -> None:

@@ -16,7 +16,9 @@ from hts.errors import HtsError, NotFoundError, RecipeError, UsageError
 
 P = ParamSpec("P")
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout; everything else on stderr.")]
-PlateArgument = Annotated[Path, typer.Argument(metavar="PLATE", help="The OME-Zarr plate.", show_default=False)]
+PlateArgument = Annotated[
+    str, typer.Argument(metavar="PLATE", help="The OME-Zarr plate; a path or an address.", show_default=False)
+]
 RecipeArgument = Annotated[
     str,
     typer.Argument(metavar="RECIPE", help="A YAML file, or nuclei, translocation, cell-painting.", show_default=False),

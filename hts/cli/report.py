@@ -12,9 +12,10 @@ def report(plate: PlateArgument, out: Out = None, as_json: Json = False) -> int:
     Example: hts report plate.ome.zarr
     """
     from hts.engine import results_folder
+    from hts.locations import location
     from hts.report import write_report
 
-    path = write_report(plate, results_folder(plate, out))
+    path = write_report(plate, results_folder(location(plate), out))
     if as_json:
         emit({"plate": str(plate), "report": str(path)})
     else:

@@ -51,12 +51,15 @@ def run(
 
     Example: hts run plate.ome.zarr translocation --set channels.dna=DAPI --set channels.reporter=GFP
     """
+    from hts.locations import location
     from hts.model import parse_wells
     from hts.recipe import Recipe
 
     loaded = Recipe.load(recipe, settings or [])
     chosen = None if wells is None else parse_wells(wells)
-    summary = execute(plate, loaded, {"out": out, "wells": chosen, "overwrite": overwrite}, (cluster, workers))
+    summary = execute(
+        location(plate), loaded, {"out": out, "wells": chosen, "overwrite": overwrite}, (cluster, workers)
+    )
     if as_json:
         emit(summary)
     else:
