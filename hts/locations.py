@@ -32,7 +32,7 @@ def location(where: str | Path | UPath) -> Location:
     """
     if not isinstance(where, str):
         # UPath has a type of its own for files of this machine, which is no pathlib path.
-        return Path(where.path) if getattr(where, "protocol", "") == "file" else where
+        return Path(str(where).removeprefix("file://")) if getattr(where, "protocol", "") == "file" else where
     protocol, separator, rest = where.partition("://")
     if not separator:
         return Path(where).expanduser()
