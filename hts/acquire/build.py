@@ -59,6 +59,11 @@ def absent(name: str, reason: str) -> ImageFile:
     return ImageFile(_NOWHERE, name, reason)
 
 
+def is_absent(file: ImageFile) -> bool:
+    """Whether a file is announced and not there."""
+    return file.path is _NOWHERE
+
+
 class PlaneKey(NamedTuple):
     """A plane of the plate; ``z`` and ``t`` are indices, ``channel`` its place in the plate's channels."""
 
@@ -205,7 +210,7 @@ def _broken(files: Mapping[PlaneKey, list[Sighting]], names: Sequence[str]) -> I
             every = [one.file.name for one in group]
             reason = f"{len(every)} files for this plane: {' and '.join(every)}"
             yield key, _issue(key, names, "duplicate", reason, "; ".join(every))
-        elif first.path == _NOWHERE:
+        elif is_absent(first):
             yield key, _issue(key, names, "missing", first.problem, first.name)
         elif first.problem:
             yield key, _issue(key, names, "unreadable", first.problem, first.name)

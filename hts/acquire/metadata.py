@@ -9,6 +9,10 @@ from __future__ import annotations
 import math
 import re
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Collection, Iterator
+from datetime import datetime
+from functools import lru_cache
+from typing import cast
 
 from hts.errors import SourceError
 from hts.locations import Location
@@ -18,6 +22,9 @@ _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _DECLARATION = re.compile(r"^\s*<\?xml[^>]*\?>")
 _MICROMETRES = {"m": 1e6, "mm": 1e3, "um": 1.0, "µm": 1.0, "μm": 1.0, "micron": 1.0, "microns": 1.0, "micrometer": 1.0}
 _MICROMETRES |= {"\\u00b5m": 1.0, "nm": 1e-3, "pm": 1e-6}
+_MAX_DIGITS = 9
+_PIECE_CHARACTERS = 1 << 13
+"""Fed to the parser at a time: with few elements in flight the collector of garbage has little to walk through."""
 
 
 def read_text(path: Location) -> str:
@@ -67,8 +74,7 @@ def parse_xml(text: str) -> ElementTree.Element:
     SourceError
         with the reason.
     """
-    if _FORBIDDEN.search(text):
-        raise SourceError("declares XML entities or a document type, which are not read")
+    _refuse_entities(text)
     try:
         # The text is decoded already: an encoding that its declaration names no longer holds.
         return ElementTree.fromstring(_DECLARATION.sub("", text.strip("\ufeff\x00 \t\r\n"), count=1))
@@ -76,9 +82,78 @@ def parse_xml(text: str) -> ElementTree.Element:
         raise SourceError(f"is not valid XML ({error})") from error
 
 
+def iter_xml(path: Location, names: Collection[str]) -> Iterator[ElementTree.Element]:
+    """Elements of these local names of an XML file too large for a tree, each when it is complete and then emptied.
+
+    A damaged file gives the elements before the damage, and then the error.
+
+    Raises
+    ------
+    SourceError
+        in one line with file and reason, as :func:`read_xml`.
+    """
+    text = read_text(path)
+    parser: ElementTree.XMLPullParser[ElementTree.Element] = ElementTree.XMLPullParser(("end",))
+    wanted: dict[str, bool] = {}
+    try:
+        _refuse_entities(text)
+        text = _DECLARATION.sub("", text.strip("\ufeff\x00 \t\r\n"), count=1)
+        for start in range(0, len(text), _PIECE_CHARACTERS):
+            parser.feed(text[start : start + _PIECE_CHARACTERS])
+            for event in parser.read_events():
+                _, node = cast("tuple[str, ElementTree.Element]", event)
+                tag = str(node.tag)
+                if tag not in wanted:
+                    wanted[tag] = local_name(node) in names
+                if wanted[tag]:
+                    yield node
+                    node.clear()
+        parser.close()
+    except SourceError as error:
+        raise SourceError(f"{path}: {error}") from error
+    except (ElementTree.ParseError, ValueError) as error:
+        raise SourceError(f"{path}: is not valid XML ({error})") from error
+
+
+def children(node: ElementTree.Element) -> dict[str, ElementTree.Element]:
+    """Child elements by local name; of several of one name the last."""
+    return {_local(child.tag): child for child in node}
+
+
+@lru_cache(maxsize=1024)
+def _local(name: str) -> str:
+    return name.rpartition("}")[2]
+
+
+def attributes(node: ElementTree.Element) -> dict[str, str]:
+    """Attributes by local name."""
+    return {_local(key): value for key, value in node.attrib.items()}
+
+
 def local_name(node: ElementTree.Element) -> str:
     """Tag without its namespace."""
-    return str(node.tag).rpartition("}")[2]
+    return _local(str(node.tag))
+
+
+def _refuse_entities(text: str) -> None:
+    if _FORBIDDEN.search(text):
+        raise SourceError("declares XML entities or a document type, which are not read")
+
+
+def whole(text: str | None) -> int | None:
+    """A whole number from 0 of nine digits at most, or None."""
+    stripped = (text or "").strip()
+    return int(stripped) if stripped.isdecimal() and stripped.isascii() and len(stripped) <= _MAX_DIGITS else None
+
+
+def iso_time(text: str | None) -> str:
+    """The text where it is a time in ISO 8601, else an empty one."""
+    stripped = (text or "").strip()
+    try:
+        datetime.fromisoformat(stripped)
+    except ValueError:
+        return ""
+    return stripped
 
 
 def number(text: str | None) -> float | None:

@@ -100,8 +100,3 @@ def test_array_scan_names(data_dir: Path) -> None:
         ("D03", 0, "d2"),
     ]
     assert read_all(source) == 3
-
-
-def test_a_layout_that_no_reader_knows_yet(data_dir: Path) -> None:
-    with pytest.raises(SourceError, match=r"r03c03f01p01-ch1sk1fk1fl1\.tiff(.|\n)*imagexpress 0 of 2"):
-        open_source(data_dir / "operetta_compose")

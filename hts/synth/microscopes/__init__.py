@@ -9,7 +9,7 @@ from typing import cast
 from hts.errors import UsageError
 from hts.synth.scan import Microscope
 
-MICROSCOPES: tuple[str, ...] = ()
+MICROSCOPES: tuple[str, ...] = ("cellvoyager", "operetta")
 """Names of the layouts; each is a module here."""
 
 
