@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from hts.errors import NotFoundError, SourceError
 from hts.locations import Location
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 IMAGE_SUFFIXES = (".tif", ".tiff", ".nd2", ".czi")
 _OWN_FOLDERS = (".zarr", ".hts")
 _THUMBNAIL = "_thumb"
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,16 @@ class Listing:
     def examples(self) -> tuple[str, ...]:
         """Up to three image names: the first, the middle one and the last."""
         return example_names([image.name for image in self.images])
+
+    def once(self, what: str, make: Callable[[Listing], _T]) -> _T:
+        """``make(self)``, kept under the name ``what``: what sniffing found out, reading need not find out again."""
+        if what not in self._made:
+            self._made[what] = make(self)
+        return cast(_T, self._made[what])
+
+    @cached_property
+    def _made(self) -> dict[str, object]:
+        return {}
 
     @cached_property
     def images_by_name(self) -> dict[str, ImageFile]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator
+from functools import partial
 from typing import NamedTuple
 
 from hts.acquire.build import PlateFacts, Sighting, build_source, left_out_note, spread
@@ -67,7 +67,7 @@ class PatternReader:
 
     def recognised(self, listing: Listing) -> dict[str, int]:
         """Number of image files each pattern matches, as ``pattern:label``."""
-        return {f"{self.name}:{label}": sum(1 for _ in _matches(one, listing)) for label, one in self._patterns.items()}
+        return {f"{self.name}:{label}": len(_matches(one, listing)) for label, one in self._patterns.items()}
 
     def read(self, listing: Listing) -> Source:
         """The plate; SourceError when no file matches, UsageError when a group is not the number it should be."""
@@ -151,11 +151,14 @@ def parse_match(match: re.Match[str]) -> Name | None:
     )
 
 
-def _matches(pattern: re.Pattern[str], listing: Listing) -> Iterator[tuple[ImageFile, re.Match[str]]]:
-    for image in listing.images:
-        match = match_name(pattern, image.name)
-        if match is not None:
-            yield image, match
+def _matches(pattern: re.Pattern[str], listing: Listing) -> list[tuple[ImageFile, re.Match[str]]]:
+    # The presets match whole paths with their extension, or nothing.
+    find = pattern.fullmatch if pattern.pattern in PRESETS.values() else partial(match_name, pattern)
+
+    def look(listing: Listing) -> list[tuple[ImageFile, re.Match[str]]]:
+        return [(image, match) for image in listing.images if (match := find(image.name)) is not None]
+
+    return listing.once(f"pattern {pattern.pattern}", look)
 
 
 def _well(groups: dict[str, str], name: str) -> WellId:

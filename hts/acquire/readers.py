@@ -7,6 +7,7 @@ import importlib.metadata
 from collections.abc import Iterable
 from typing import Protocol, cast, runtime_checkable
 
+from hts.acquire.collector import collector_paused
 from hts.acquire.listing import Listing
 from hts.acquire.table import Source
 from hts.errors import NotFoundError, SourceError, UsageError
@@ -41,6 +42,7 @@ class ReaderWithPresets(Protocol):
     def recognised(self, listing: Listing) -> dict[str, int]: ...
 
 
+@collector_paused()
 def open_source(root: str | Location, reader: str | None = None, pattern: str | None = None) -> Source:
     """Look at a microscope's folder and place every file by its name; no pixels are loaded.
 

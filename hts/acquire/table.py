@@ -66,7 +66,8 @@ PlaneReader = Callable[[Plane, tuple[int, int], "np.dtype[Any]"], NDArray[Any]]
 class Acquisition:
     """What the vendor's metadata say of a plate as a whole; empty or None where they say nothing.
 
-    ``started`` is the time in ISO 8601; ``time_step_s`` the interval of two time points.
+    ``started`` is the time in ISO 8601; ``time_step_s`` the interval of two time points; ``binning`` is written
+    ``2x2``.
     """
 
     barcode: str = ""
@@ -76,6 +77,7 @@ class Acquisition:
     numerical_aperture: float | None = None
     started: str = ""
     time_step_s: float | None = None
+    binning: str = ""
 
 
 UNKNOWN = Acquisition()

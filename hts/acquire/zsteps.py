@@ -1,36 +1,25 @@
 """Where an ImageXpress file belongs in z: single planes, projections, and copies of one plane in every folder.
 
-MetaXpress writes the projection of a stack into ``ZStep_0`` and fills the ``ZStep_<n>`` folders of a channel that has
-no stack with copies of its only plane (the same for time points at which a channel was not acquired).
+MetaXpress exports the projection of a stack into ``ZStep_0`` (its database keeps it beside the ZStep folders) and fills
+the ``ZStep_<n>`` folders of a channel that has no stack with copies of its only plane (the same for time points at
+which a channel was not acquired).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hts.acquire.build import spread
+from hts.acquire.imagexpress_names import Shot
 from hts.acquire.listing import ImageFile
 from hts.acquire.planes import read_pixels
 from hts.errors import SourceError
 from hts.model import FieldKey, WellId
 
 FIELDS_LOOKED_AT = 3
-
-
-class Shot(NamedTuple):
-    """An image as its path says: ``step`` is 0 for a projection and where there is no z folder."""
-
-    plate: str
-    well: WellId
-    site: int
-    wave: int
-    step: int
-    time: int
-    file: ImageFile
 
 
 def place_z(shots: Sequence[Shot], names: dict[int, str]) -> tuple[list[tuple[Shot, int]], list[str]]:
@@ -41,24 +30,31 @@ def place_z(shots: Sequence[Shot], names: dict[int, str]) -> tuple[list[tuple[Sh
     """
     singles = sorted({shot.step for shot in shots if shot.step > 0})
     if not singles:
-        has_folder = any("zstep_0/" in shot.file.name.lower() for shot in shots)
-        return [(shot, 0) for shot in shots], ["the z planes are projections (ZStep_0)"] if has_folder else []
+        notes = ["the z planes are projections (ZStep_0)"] if _in_folder(shots) else []
+        return [(shot, 0) for shot in shots], notes
     placed: list[tuple[Shot, int]] = []
-    notes: list[str] = []
+    notes = []
     for wave in sorted(names):
         own = [shot for shot in shots if shot.wave == wave]
         steps = {shot.step for shot in own}
         if steps == {0}:
-            notes.append(f"{names[wave]} has only projections (ZStep_0): they are its plane at z index 0")
+            what = "only projections (ZStep_0)" if _in_folder(own) else "files beside the ZStep folders only"
+            notes.append(f"{names[wave]} has {what}: they are its plane at z index 0")
             placed += [(shot, singles[0]) for shot in own]
         elif len(steps - {0}) > 1 and _same_in_all_steps(own):
             notes.append(f"{names[wave]} is the same plane in {len(steps)} ZStep folders: kept once, at z index 0")
             placed += [(shot, singles[0]) for shot in _first_of_each(own)]
         else:
             if 0 in steps:
-                notes.append(f"projections of {names[wave]} (ZStep_0) are left out: its single planes are there")
+                where = "ZStep_0" if _in_folder(own) else "beside the ZStep folders"
+                notes.append(f"projections of {names[wave]} ({where}) are left out: its single planes are there")
             placed += [(shot, shot.step) for shot in own if shot.step > 0]
     return placed, notes
+
+
+def _in_folder(shots: Iterable[Shot]) -> bool:
+    """Whether files without a z step lie in a folder ``ZStep_0``, as exported, or in none, as in the database."""
+    return any("zstep_0/" in shot.file.name.lower() for shot in shots if not shot.step)
 
 
 def time_copies(placed: Iterable[tuple[Shot, int]], names: dict[int, str]) -> list[str]:

@@ -28,10 +28,15 @@ def synth(
     hill: Annotated[float, typer.Option(help="Hill slope of the dose response.")] = 1.5,
     missing_field: Annotated[bool, typer.Option(help="Leave out the files of one field.")] = True,
     blurred_field: Annotated[bool, typer.Option(help="Put one field out of focus.")] = True,
+    microscope: Annotated[
+        str, typer.Option(help="Whose layout the files have; an unknown name lists them.")
+    ] = "imagexpress",
+    z_planes: Annotated[int, typer.Option(help="Z planes a field; the middle one is in focus.")] = 1,
+    time_points: Annotated[int, typer.Option(help="Time points a field.")] = 1,
     plate_name: Annotated[str, typer.Option(help="Name of the plate.")] = "synthetic",
     as_json: Json = False,
 ) -> int:
-    """Make a plate with known truth in the layout that ImageXpress microscopes export.
+    """Make a plate with known truth in the layout of a microscope.
 
     Example: hts synth made/ --wells A01-H12 --size-px 1024 --seed 7
     """
@@ -53,6 +58,9 @@ def synth(
         toxicity=toxicity,
         ec50=ec50,
         hill=hill,
+        microscope=microscope,
+        z_planes=z_planes,
+        time_points=time_points,
         plate_name=plate_name,
     )
     truth = write_plate(dst, spec)

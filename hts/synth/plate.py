@@ -1,9 +1,8 @@
-"""Write a synthetic plate: images in ImageXpress layout, the plate layout, and the truth beside them."""
+"""Write a synthetic plate: images in a microscope's layout, the plate layout, and the truth beside them."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hts.errors import StoreError, UsageError
-from hts.synth import metaxpress
-from hts.synth.render import RenderedField, render_field
-from hts.synth.spec import SynthSpec, faults, treatments
+from hts.model import FieldKey
+from hts.synth.microscopes import microscope
+from hts.synth.render import RenderedField, render_field, render_plane
+from hts.synth.scan import PlateScan, ScanChannel, Shot
+from hts.synth.spec import Z_STEP_UM, SynthSpec, faults, treatments
+from hts.synth.stains import STAINS
 from hts.synth.truth import Truth
 
 LAYOUT_COLUMNS = ("Well", "Dose_uM", "Control", "Compound")
@@ -28,7 +30,7 @@ def write_plate(dst: Path, spec: SynthSpec) -> Truth:
     Raises
     ------
     UsageError
-        when ``dst`` is not a new or empty folder.
+        when ``dst`` is not a new or empty folder, or the microscope's layout has no place for what is asked.
     StoreError
         when a file cannot be written.
     """
@@ -52,28 +54,59 @@ def write_plate(dst: Path, spec: SynthSpec) -> Truth:
     return truth
 
 
+def plate_scan(spec: SynthSpec) -> PlateScan:
+    """What the simulated microscope is asked to acquire; the spec's missing field is lost."""
+    stains = [(name, STAINS[name]) for name in spec.channel_names]
+    return PlateScan(
+        plate_name=spec.plate_name,
+        layout=spec.layout,
+        wells=spec.well_ids,
+        channels=tuple(
+            ScanChannel(name, stain.wavelength_nm, stain.excitation_nm, stain.exposure_ms) for name, stain in stains
+        ),
+        fields=spec.fields,
+        n_z=spec.z_planes,
+        n_t=spec.time_points,
+        shape=(spec.size_px, spec.size_px),
+        pixel_size_um=spec.pixel_size_um,
+        z_step_um=Z_STEP_UM,
+        lost=frozenset(faults(spec)[0]),
+        barcode=f"HTS{spec.seed:06d}",
+    )
+
+
+class _Camera:
+    """Gives planes to the microscope's layout, one rendered field in memory; keeps the truth of each field."""
+
+    def __init__(self, truth: Truth) -> None:
+        self._truth = truth
+        self._field: RenderedField | None = None
+        self.tables: dict[FieldKey, dict[str, NDArray[Any]]] = {}
+
+    def __call__(self, shot: Shot) -> NDArray[np.generic]:
+        return render_plane(self._truth.spec, self.look_at(shot.key), shot.channel, shot.z, shot.t)
+
+    def look_at(self, key: FieldKey) -> RenderedField:
+        if self._field is None or self._field.key != key:
+            self._field = None  # gone before the next one is made
+            self._field = render_field(self._truth.spec, *key)
+            _write_labels(self._truth, self._field)
+            self.tables[key] = self._field.table
+        return self._field
+
+
 def _write(truth: Truth) -> None:
-    images = truth.plate / metaxpress.TIME_POINT_FOLDER
-    images.mkdir(parents=True)
+    spec, camera = truth.spec, _Camera(truth)
     truth.labels.mkdir(parents=True)
-    htd = metaxpress.htd_text(truth.spec).encode("latin-1")
-    for folder in (truth.plate, images):
-        (folder / f"{truth.spec.plate_name}.HTD").write_bytes(htd)
     _write_layout(truth)
-    tables = []
-    for index, field in enumerate(_fields(truth.spec)):
-        if field.key not in truth.missing:
-            _write_images(images, truth.spec, field, index)
-        _write_labels(truth, field)
-        tables.append(field.table)
-    _write_cells(truth.cells, tables)
+    truth.plate.mkdir()
+    microscope(spec.microscope).write(truth.plate, plate_scan(spec), camera)
+    keys = [FieldKey(well, field) for well in spec.well_ids for field in range(1, spec.fields + 1)]
+    for key in keys:
+        if key not in camera.tables:
+            camera.look_at(key)
+    _write_cells(truth.cells, [camera.tables[key] for key in keys])
     truth.save()
-
-
-def _fields(spec: SynthSpec) -> Iterator[RenderedField]:
-    for well in spec.well_ids:
-        for number in range(1, spec.fields + 1):
-            yield render_field(spec, well, number)
 
 
 def _write_layout(truth: Truth) -> None:
@@ -82,22 +115,6 @@ def _write_layout(truth: Truth) -> None:
         writer.writerow(LAYOUT_COLUMNS)
         for well, treatment in treatments(truth.spec).items():
             writer.writerow([well.name, treatment.dose_uM, treatment.control, treatment.compound])
-
-
-def _write_images(folder: Path, spec: SynthSpec, field: RenderedField, field_index: int) -> None:
-    import tifffile
-
-    for channel, plane in enumerate(field.images):
-        acquired = metaxpress.acquisition_time(spec, field_index, channel)
-        tifffile.imwrite(
-            folder / metaxpress.file_name(spec, field.key, channel),
-            plane,
-            description=metaxpress.plane_xml(spec, field.key, channel, acquired),
-            datetime=acquired,
-            # Readers recognise the description by this name.
-            software="MetaSeries",
-            metadata=None,
-        )
 
 
 def _write_labels(truth: Truth, field: RenderedField) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,18 @@ from scipy import ndimage
 from hts.errors import UsageError
 from hts.model import FieldKey, WellId
 from hts.synth.shapes import Floats, Labels, Scene, at_edge, populate, touching_objects
-from hts.synth.spec import STREAM_FIELD, STREAM_PLATE, STREAM_WELL, SynthSpec, Treatment, faults, generator, treatments
+from hts.synth.spec import (
+    STREAM_FIELD,
+    STREAM_PLANE,
+    STREAM_PLATE,
+    STREAM_WELL,
+    Z_STEP_UM,
+    SynthSpec,
+    Treatment,
+    faults,
+    generator,
+    treatments,
+)
 from hts.synth.stains import STAINS, Culture
 
 OFFSET = 100.0
@@ -25,6 +37,10 @@ READ_NOISE = 4.0
 PSF_SIGMA_UM, HAZE_SIGMA_UM, DEFOCUS_SIGMA_UM = 0.55, 6.0, 6.5
 HAZE = 0.12
 """Part of the light that comes from out of focus and is spread over HAZE_SIGMA_UM."""
+DEFOCUS_PER_UM = 0.4
+"""Growth of the blur (sigma) with the distance from focus: the cone of a lens of medium aperture."""
+DRIFT_UM = 0.8
+"""Standard deviation of the stage's drift between two time points, along y and x."""
 CONCENTRATION = 14.0
 """Spread of the phenotype among the cells of a well: a beta distribution with this sum of parameters."""
 
@@ -33,8 +49,9 @@ CONCENTRATION = 14.0
 class RenderedField:
     """A field with its truth.
 
-    ``images`` uint16 (C, Y, X); ``nuclei`` and ``cells`` int32 (Y, X), numbered alike 1..n; ``table`` one array of
-    length n per column, the columns of ``truth/cells.parquet``.
+    ``images`` uint16 (C, Y, X), in focus at the first time point; ``light`` float32 (C, Y, X) before the lens, kept
+    where there are more planes to make of it, else None; ``nuclei`` and ``cells`` int32 (Y, X), numbered alike 1..n;
+    ``table`` one array of length n per column, the columns of ``truth/cells.parquet``.
     """
 
     key: FieldKey
@@ -42,13 +59,14 @@ class RenderedField:
     nuclei: Labels
     cells: Labels
     table: dict[str, NDArray[Any]]
+    light: Floats | None = None
 
 
 def render_field(spec: SynthSpec, well: WellId, field: int) -> RenderedField:
     """Render one field; it depends on the spec, the well and the field number (from 1) alone.
 
-    Peak memory is about 65 bytes a pixel (270 MB for five channels of 2048²). A missing field is rendered as if it
-    were there.
+    Peak memory is about 65 bytes a pixel (270 MB for five channels of 2048²), and 4 a channel more with several z
+    planes or time points, which :func:`render_plane` makes. A missing field is rendered as if it were there.
 
     Raises
     ------
@@ -69,14 +87,40 @@ def render_field(spec: SynthSpec, well: WellId, field: int) -> RenderedField:
     scene = populate(cell_rng, count, spec.size_px, spec.pixel_size_um, spec.touching)
     phenotype = _phenotype(cell_rng, treatment, shift, len(scene.outlines))
     table = _describe(key, scene, phenotype, treatment)
-    images = np.empty((spec.channels, spec.size_px, spec.size_px), np.uint16)
+    shape = (spec.channels, spec.size_px, spec.size_px)
+    images = np.empty(shape, np.uint16)
+    light = np.empty(shape, np.float32) if spec.z_planes * spec.time_points > 1 else None
     blurred = key in faults(spec)[1]
     for index, (name, rng) in enumerate(zip(spec.channel_names, channel_rngs, strict=True)):
         ideal = STAINS[name].image(Culture(scene, phenotype, spec.pixel_size_um, rng)) * np.float32(gain[index])
         table |= _mean_levels(name, ideal, scene)
         seen = _through_lens(ideal, spec.pixel_size_um, blurred)
         images[index] = _expose(seen, illumination(spec, index), spec.noise, rng)
-    return RenderedField(key, images, scene.nuclei, scene.cells, table)
+        if light is not None:
+            light[index] = ideal
+    return RenderedField(key, images, scene.nuclei, scene.cells, table, light)
+
+
+def render_plane(spec: SynthSpec, field: RenderedField, channel: int, z: int = 0, t: int = 0) -> NDArray[np.uint16]:
+    """One plane (Y, X) of a field: out of focus away from the middle of the stack, drifted and taken anew with time.
+
+    The plane in focus at the first time point is that of ``field.images``. Cells neither move nor divide.
+    """
+    if field.light is None or (z, t) == (spec.sharp_z, 0):
+        return np.asarray(field.images[channel])
+    rng = generator(spec, STREAM_PLANE, *field.key.well, field.key.field, channel, z, t)
+    drift_px = drift_um(spec, t) / spec.pixel_size_um
+    # Whole pixels, and the rim repeated: the drift is small.
+    moved = ndimage.shift(field.light[channel], np.rint(drift_px), order=0, mode="nearest", prefilter=False)
+    distance_um = abs(z - spec.sharp_z) * Z_STEP_UM
+    seen = _through_lens(moved, spec.pixel_size_um, field.key in faults(spec)[1], distance_um)
+    return _expose(seen, illumination(spec, channel), spec.noise, rng)
+
+
+def drift_um(spec: SynthSpec, t: int) -> NDArray[np.float64]:
+    """How far the plate lies from where it was at the first time point, (y, x) in µm: a random walk."""
+    steps = generator(spec, STREAM_PLATE, 3).normal(0, DRIFT_UM, (spec.time_points, 2))
+    return np.asarray(steps[1 : t + 1].sum(axis=0))
 
 
 def _well_effects(spec: SynthSpec, well: WellId) -> tuple[NDArray[np.float64], float]:
@@ -142,10 +186,11 @@ def illumination(spec: SynthSpec, channel_index: int) -> Floats:
     return np.asarray(1 - square * np.float32(spec.vignetting / square.max()))
 
 
-def _through_lens(ideal: Floats, pixel_size_um: float, blurred: bool) -> Floats:
+def _through_lens(ideal: Floats, pixel_size_um: float, blurred: bool, distance_um: float = 0.0) -> Floats:
     if blurred:
         return _wide_blur(ideal, DEFOCUS_SIGMA_UM / pixel_size_um)
-    sharp = np.asarray(ndimage.gaussian_filter(ideal, PSF_SIGMA_UM / pixel_size_um, truncate=3))
+    sigma_um = math.hypot(PSF_SIGMA_UM, DEFOCUS_PER_UM * distance_um)
+    sharp = np.asarray(ndimage.gaussian_filter(ideal, sigma_um / pixel_size_um, truncate=3))
     return (1 - HAZE) * sharp + HAZE * _wide_blur(ideal, HAZE_SIGMA_UM / pixel_size_um)
 
 

@@ -115,7 +115,10 @@ class Microscope(Protocol):
     """A module of ``hts.synth.microscopes``: a vendor's layout on disk."""
 
     def write(self, folder: Path, scan: PlateScan, pixels: Pixels) -> dict[Shot, Path]:
-        """Write the plate into ``folder`` (new) and return the file of every plane."""
+        """Write the plate into ``folder`` (new or empty) and return the file of every plane.
+
+        UsageError when the layout has no place for what is asked, such as z planes.
+        """
         ...
 
 

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from hts.errors import UsageError
 from hts.model import PLATE_FORMATS, FieldKey, PlateLayout, WellId, parse_wells
+from hts.synth.microscopes import require_microscope
 
 NUCLEUS_RADIUS_UM = 7.2
 """Typical radius of a nucleus; everything else about a cell scales with it."""
@@ -35,12 +36,17 @@ CHANNEL_SETS: dict[int, tuple[str, ...]] = {
 }
 """Channel names by number of channels; five are the stains of Cell Painting."""
 
+Z_STEP_UM = 2.0
+"""Distance of neighbouring z planes."""
+
 # First number of every spawn key: what the random stream is for.
-STREAM_FIELD, STREAM_WELL, STREAM_PLATE = range(3)
+STREAM_FIELD, STREAM_WELL, STREAM_PLATE, STREAM_PLANE = range(4)
 
 
 class SynthSpec(BaseModel):
     """The knobs of a synthetic plate; equal specs give equal bytes.
+
+    The truth of a plate belongs to its first time point and to the z plane in focus.
 
     Raises
     ------
@@ -74,6 +80,13 @@ class SynthSpec(BaseModel):
     toxicity: Annotated[float, Field(ge=0, le=0.9, description="part of the cells that are lost at full effect")] = 0.1
     ec50: Annotated[float, Field(gt=0, description="dose of half effect, in µM; the series runs from 0.01 to 10")] = 0.3
     hill: Annotated[float, Field(gt=0, le=10, description="Hill slope of the dose response")] = 1.5
+    microscope: Annotated[str, Field(description="whose layout the files have")] = "imagexpress"
+    z_planes: Annotated[
+        int, Field(ge=1, le=100, description="z planes; the middle one (the upper of two) is in focus")
+    ] = 1
+    time_points: Annotated[
+        int, Field(ge=1, le=1000, description="time points; the stage drifts a little between them")
+    ] = 1
     plate_name: Annotated[
         str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]*$", max_length=64, description="name of the plate")
     ] = "synthetic"
@@ -90,6 +103,7 @@ class SynthSpec(BaseModel):
     def _is_possible(self) -> SynthSpec:
         if self.plate_name.casefold() == "truth":
             raise UsageError("a plate name other than truth, the folder of the truth", found=repr(self.plate_name))
+        require_microscope(self.microscope)
         layout = self.layout
         if (layout.rows, layout.columns) not in PLATE_FORMATS.values():
             raise UsageError("wells that fit on a plate of up to 1536 wells (A01 to AF48)", found=repr(self.wells))
@@ -117,6 +131,11 @@ class SynthSpec(BaseModel):
     @property
     def channel_names(self) -> tuple[str, ...]:
         return CHANNEL_SETS[self.channels]
+
+    @property
+    def sharp_z(self) -> int:
+        """Index of the z plane in focus, the one that the truth belongs to."""
+        return self.z_planes // 2
 
     @property
     def cells_in_field(self) -> int:

@@ -139,18 +139,19 @@ def mito(culture: Culture) -> Floats:
 
 @dataclass(frozen=True, slots=True)
 class Stain:
-    """A channel: its ideal image, the filter of the microscope and the wavelength it collects."""
+    """A channel: its ideal image, the light it collects and needs, and how long the camera looks."""
 
     image: Callable[[Culture], Floats]
-    filter_name: str
     wavelength_nm: int
+    excitation_nm: int
+    exposure_ms: float
 
 
 STAINS: dict[str, Stain] = {
-    "DNA": Stain(dna, "DAPI", 452),
-    "Reporter": Stain(reporter, "FITC", 525),
-    "ER": Stain(er, "FITC", 525),
-    "RNA": Stain(rna, "Cy3", 568),
-    "AGP": Stain(agp, "Texas Red", 624),
-    "Mito": Stain(mito, "Cy5", 692),
+    "DNA": Stain(dna, 452, 385, 30),
+    "Reporter": Stain(reporter, 525, 475, 80),
+    "ER": Stain(er, 525, 475, 80),
+    "RNA": Stain(rna, 568, 530, 100),
+    "AGP": Stain(agp, 624, 575, 120),
+    "Mito": Stain(mito, 692, 635, 200),
 }

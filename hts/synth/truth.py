@@ -20,7 +20,7 @@ class Truth:
 
     Parameters
     ----------
-    plate : the folder in ImageXpress layout; what a reader is given.
+    plate : the microscope's folder; what a reader is given.
     layout : CSV with the columns Well, Dose_uM (µM), Control (−1 negative, 1 positive, 0 otherwise), Compound.
     cells : Parquet with a row per cell, those of missing and blurred fields included: Metadata_Well, Metadata_Site,
         ObjectNumber, Nuclei_Location_Center_Y and _X (px), Nuclei_AreaShape_Area and Cells_AreaShape_Area (px),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import uuid
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from hts.acquire import Source, open_source
-from hts.acquire.imagexpress import parse_shot
+from hts.acquire.imagexpress_names import parse_shot
 from hts.acquire.listing import ImageFile
 from hts.errors import SourceError
 from hts.model import PixelSize, WellId
@@ -22,12 +23,27 @@ class TestWithoutHtd(ReaderConformance):
     def path_of(self, well: WellId, field: int, channel: int) -> str:
         return f"TimePoint_1/P 1_{well.name}_s{field}_w{channel}.TIF"
 
+    def path_in_stack(self, well: WellId, field: int, channel: int, z: int, t: int) -> str:
+        return f"TimePoint_{t + 1}/ZStep_{z + 1}/P 1_{well.name}_s{field}_w{channel}.TIF"
+
 
 class TestInLowerCaseWithoutFolders(ReaderConformance):
     reader = "imagexpress"
 
     def path_of(self, well: WellId, field: int, channel: int) -> str:
         return f"screen_a1_{well.name}_s{field}_w{channel}.tiff".lower()
+
+
+class TestDatabase(ReaderConformance):
+    reader = "imagexpress"
+
+    def path_of(self, well: WellId, field: int, channel: int) -> str:
+        return self.path_in_stack(well, field, channel, -1, -1)
+
+    def path_in_stack(self, well: WellId, field: int, channel: int, z: int, t: int) -> str:
+        guid = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{well} {field} {channel} {z} {t}")).upper()
+        levels = (f"TimePoint_{t + 1}/" if t >= 0 else "") + (f"ZStep_{z + 1}/" if z >= 0 else "")
+        return f"2024-04-22/1697/{levels}P 1_{well.name}_s{field}_w{channel}{guid}.tif"
 
 
 def shot(name: str) -> tuple[object, ...] | None:
@@ -68,6 +84,7 @@ def test_names_round_trip(plate, well, site, wave, step, time, lower) -> None:
         "P_A49_w1.tif",
         "P_A00_w1.tif",
         "P_B02_s1_w1AD2A4F51.tif",
+        "P_B02_s1_w11AD2A4F51-0000-0000-0000.tif",
     ],
 )
 def test_names_of_other_layouts(name: str) -> None:

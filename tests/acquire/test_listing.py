@@ -104,3 +104,15 @@ def test_an_address_is_listed_like_a_folder() -> None:
 def test_examples_are_the_first_the_middle_and_the_last() -> None:
     assert example_names(list("abcde")) == ("a", "c", "e")
     assert example_names(["a"]) == ("a",)
+
+
+def test_what_was_made_of_a_listing_once_is_kept(tmp_path: Path) -> None:
+    touch(tmp_path, "a.tif")
+    listing, asked = Listing.of(tmp_path), []
+
+    def names(one: Listing) -> list[str]:
+        asked.append(one)
+        return [image.name for image in one.images]
+
+    assert listing.once("names", names) is listing.once("names", names)
+    assert asked == [listing]

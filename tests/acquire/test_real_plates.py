@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from hts.acquire import Source, open_source, read_plane
+from hts.acquire.table import Acquisition
 from hts.errors import SourceError
 from hts.model import PixelSize, WellId
 
@@ -62,6 +63,11 @@ def test_announced_wave_is_absent_and_copies_fill_the_steps(data_dir: Path) -> N
     assert "FITC is the same plane in 3 ZStep folders: kept once, at z index 0" in source.notes
     assert source.pixel_size == PixelSize(1.3672, 1.3672, 3.0)
     assert source.vendor_files == (root / "9987.HTD",)
+    assert source.acquisition == Acquisition(
+        "9987", "ImageXpress 5165008", "40X Plan Apo Lambda", 40, 0.95, "2024-07-09T13:13:03.006", binning="8x8"
+    )
+    assert source.planes[0].acquired == "2024-07-09T13:13:03.006"
+    assert [channel.exposure_ms for channel in source.channels] == [100, 100, 100]
     assert (source.planes[0].y_um, source.planes[0].x_um, source.planes[0].z_um) == (19885.0, 22985.0, 9988.88)
     assert read_all(source) == 16
 
@@ -90,6 +96,50 @@ def test_neither_site_nor_wave_in_the_name(data_dir: Path) -> None:
 def test_three_plates_in_one_folder_are_refused(data_dir: Path) -> None:
     with pytest.raises(SourceError, match=r"HTD files of 3: 9987_Plate_3420/, 9987_Plate_3434/"):
         open_source(data_dir / "faim_imagexpress_exported")
+
+
+def test_the_database_keeps_time_points_in_folders_and_glues_guids(data_dir: Path) -> None:
+    source = open_source(data_dir / "faim_imagexpress_db" / "1well-3C-2S-Zmix-T")
+    assert (source.reader, source.plate_name, source.wells) == (
+        "imagexpress",
+        "1well-3C-2S-Zmix-T",
+        (WellId(2, 6),),
+    )
+    assert (source.n_z, source.n_t, len(source.planes), source.issues) == (1, 2, 12, ())
+    assert [(one.name, one.wavelength_nm, one.exposure_ms) for one in source.channels] == [
+        ("FITC", 536, 80),
+        ("Cy3", 593, 100),
+        ("Texas Red", 624, 5),
+    ]
+    assert source.notes == (
+        "the planes of Cy3 are projections (maximum)",
+        "the planes of Texas Red are projections (maximum)",
+    )
+    assert source.acquisition == Acquisition(
+        "1well-3C-2S-Zmix-T", "ImageXpress 5160126", "4X Plan Apo", 4, 0.2, "2024-04-22T09:57:37.294", 5.54, "8x8"
+    )
+    assert read_all(source) == 12
+
+
+def test_the_database_keeps_projections_beside_z_steps_and_thumbnails_beside_all(data_dir: Path) -> None:
+    root = data_dir / "faim_imagexpress_db" / "SingleChannel"
+    source = open_source(root)
+    assert source.wells == (WellId(4, 6), WellId(4, 7))
+    assert (source.n_z, source.n_t, len(source.planes), source.issues) == (2, 1, 8, ())
+    assert {plane.path.parent.name for plane in source.planes} == {"ZStep_1", "ZStep_2"}
+    assert source.pixel_size == PixelSize(1.3668, 1.3668, 4.94)
+    assert (source.planes[0].y_um, source.planes[0].x_um, source.planes[0].z_um) == (41385.4, 79813.4, 9318.24)
+    assert source.planes[0].acquired == "2023-02-21T10:41:56.561"
+    assert source.notes == (
+        "projections of FITC_05 (beside the ZStep folders) are left out: its single planes are there",
+    )
+    assert len(list(root.rglob("*_thumb*"))) == 12
+    assert read_all(source) == 8
+
+
+def test_two_plates_of_the_database_and_a_stray_thumbnail(data_dir: Path) -> None:
+    with pytest.raises(SourceError, match=r"2 folders, each with a plate of its own: 1well-3C-2S-Zmix-T in 1well-3C"):
+        open_source(data_dir / "faim_imagexpress_db")
 
 
 def test_array_scan_names(data_dir: Path) -> None:

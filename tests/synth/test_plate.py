@@ -106,6 +106,18 @@ def test_same_seed_same_bytes_other_seed_other_bytes(truth, tmp_path):
     assert all(first[name] != second[name] for name in shared)
 
 
+def test_stacks_and_time_points_leave_the_truth_as_it_is(truth, tmp_path):
+    stacked = write_plate(tmp_path / "stacked", SPEC.model_copy(update={"z_planes": 3, "time_points": 2}))
+    folders = sorted(path.relative_to(stacked.plate).as_posix() for path in stacked.plate.rglob("ZStep_*"))
+    assert folders == [f"TimePoint_{t}/ZStep_{z}" for t in (1, 2) for z in (1, 2, 3)]
+    assert len(list(stacked.plate.rglob("*.TIF"))) == 6 * 2 * (2 * 10 - 1)
+    assert stacked.cells.read_bytes() == truth.cells.read_bytes()
+    assert {path.name for path in stacked.labels.iterdir()} == {path.name for path in truth.labels.iterdir()}
+    flat = image_path(truth, all_keys()[0], 1)
+    sharp = stacked.plate / "TimePoint_1" / "ZStep_2" / flat.name
+    assert np.array_equal(tifffile.imread(sharp), tifffile.imread(flat))
+
+
 def test_an_empty_folder_will_do_and_a_full_one_will_not(tmp_path):
     one = SPEC.model_copy(update={"wells": "B02", "fields": 1})
     assert write_plate(tmp_path, one).plate == tmp_path / "small"

@@ -10,7 +10,7 @@ from skimage.segmentation import watershed
 from hts.errors import UsageError
 from hts.model import WellId
 from hts.synth import SynthSpec, render_field
-from hts.synth.render import BACKGROUND, OFFSET, illumination
+from hts.synth.render import BACKGROUND, OFFSET, drift_um, illumination, render_plane
 from hts.synth.spec import faults, treatments
 
 SMALL = SynthSpec(size_px=192, pixel_size_um=1.3, cells_per_field=200)
@@ -170,3 +170,38 @@ def test_noise_grows_with_its_knob():
     # Photon noise of about 200 grey levels at 0.5 electrons each, and read noise of 4 levels.
     assert spread[0] == pytest.approx(np.sqrt(200 / 0.5 + 16), rel=0.25)
     assert spread[1] == pytest.approx(4 * spread[0], rel=0.05)
+
+
+STACK = SMALL.model_copy(update={"z_planes": 5, "time_points": 3, "blurred_field": False})
+
+
+def test_the_plane_in_focus_at_the_first_time_is_that_of_a_plate_without_stacks():
+    single, stack = render_field(SMALL, B02, 1), render_field(STACK, B02, 1)
+    assert single.light is None
+    assert np.array_equal(single.images, stack.images)
+    assert STACK.sharp_z == 2
+    for channel in (0, 1):
+        assert np.array_equal(render_plane(STACK, stack, channel, 2, 0), single.images[channel])
+        assert np.array_equal(render_plane(SMALL, single, channel), single.images[channel])
+
+
+def test_planes_lose_detail_on_both_sides_of_the_focus():
+    spec = STACK.model_copy(update={"noise": 0.0})
+    field = render_field(spec, B02, 1)
+    detail = [ndimage.laplace(render_plane(spec, field, 0, z).astype(float)).var() for z in range(5)]
+    assert detail[0] < detail[1] / 2 < detail[2] / 4
+    assert detail[4] < detail[3] / 2 < detail[2] / 4
+    assert detail[0] == pytest.approx(detail[4], rel=0.01)
+
+
+def test_time_points_are_new_exposures_of_a_plate_that_drifted_a_little():
+    field = render_field(STACK, B02, 1)
+    first, second, third = (render_plane(STACK, field, 0, 2, t).astype(float) for t in range(3))
+    assert not np.array_equal(second, third)
+    drift_px = np.rint(drift_um(STACK, 1) / STACK.pixel_size_um).astype(int)
+    assert np.array_equal(drift_um(STACK, 0), [0, 0])
+    assert 0 < np.abs(np.array([drift_um(STACK, t) for t in (1, 2)])).max() < 5
+    back = np.roll(second, -drift_px, (0, 1))[8:-8, 8:-8]
+    assert np.corrcoef(back.ravel(), first[8:-8, 8:-8].ravel())[0, 1] > 0.99
+    again = render_plane(STACK, render_field(STACK, B02, 1), 0, 2, 1)
+    assert np.array_equal(again, second)

@@ -32,6 +32,8 @@ def test_cells_scale_with_the_area_of_the_field():
         ({"cells_per_field": 400}, r"at most 149 cells[\s\S]*cells_per_field = 400[\s\S]*raise pixel_size_um"),
         ({"ec50": float("inf")}, "ec50 Input should be a finite number"),
         ({"plate_name": "../up"}, "plate_name String should match pattern"),
+        ({"microscope": "imagexpres"}, r"a microscope: one of [\s\S]*did you mean imagexpress"),
+        ({"z_planes": 0}, "z_planes Input should be greater than or equal to 1"),
         ({"plate_name": "Truth"}, "a plate name other than truth"),
     ],
 )
@@ -42,7 +44,7 @@ def test_impossible_plates_are_refused(values, message):
 
 def test_every_knob_has_a_description():
     assert all(field.description for field in SynthSpec.model_fields.values())
-    assert len(SynthSpec.model_fields) <= 17
+    assert len(SynthSpec.model_fields) <= 20
 
 
 def test_spec_is_frozen_and_travels():

@@ -9,12 +9,18 @@ from typing import cast
 from hts.errors import UsageError
 from hts.synth.scan import Microscope
 
-MICROSCOPES: tuple[str, ...] = ("cellvoyager", "operetta")
+MICROSCOPES: tuple[str, ...] = ("cellvoyager", "imagexpress", "imagexpress_db", "operetta")
 """Names of the layouts; each is a module here."""
 
 
 def microscope(name: str) -> Microscope:
-    """The layout of a name.
+    """The layout of a name; UsageError when there is none of this name."""
+    require_microscope(name)
+    return cast(Microscope, importlib.import_module(f"hts.synth.microscopes.{name}"))
+
+
+def require_microscope(name: str) -> None:
+    """Check a name without loading anything.
 
     Raises
     ------
@@ -28,4 +34,3 @@ def microscope(name: str) -> Microscope:
             found=repr(name),
             fix=f"did you mean {near[0]}?" if near else "choose one of them",
         )
-    return cast(Microscope, importlib.import_module(f"hts.synth.microscopes.{name}"))
