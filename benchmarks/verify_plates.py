@@ -16,7 +16,16 @@ from pathlib import Path
 def row(folder: str) -> str:
     """One line of the table; a folder that no reader takes says why."""
     with tempfile.TemporaryDirectory() as scratch:
-        command = [sys.executable, "-m", "hts.cli", "convert", folder, f"{scratch}/plate.ome.zarr", "--verify", "--json"]
+        command = [
+            sys.executable,
+            "-m",
+            "hts.cli",
+            "convert",
+            folder,
+            f"{scratch}/plate.ome.zarr",
+            "--verify",
+            "--json",
+        ]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     result = json.loads(done.stdout)
     if "error" in result:

@@ -167,13 +167,11 @@ def _ome(tree: ElementTree.Element) -> ImageFacts:
     pixels = _all(tree, "Pixels")
     if not pixels:
         return ImageFacts()
-    sizes = [_ome_length(pixels[0], axis) for axis in "YXZ"]
-    size = PixelSize(sizes[0], sizes[1], sizes[2]) if sizes[0] and sizes[1] else None
     channel, plane = _only(_all(tree, "Channel")), _only(_all(tree, "Plane"))
     lens = _only(_all(tree, "Objective"))
     dates = [(node.text or "").strip() for node in _all(tree, "AcquisitionDate")]
     return ImageFacts(
-        pixel_size=size,
+        pixel_size=ome_pixel_size(pixels[0]),
         # The schema's default unit of positions is a frame of reference of the microscope's own: no length.
         y_um=_length_of(plane, "PositionY", "reference frame"),
         x_um=_length_of(plane, "PositionX", "reference frame"),
@@ -206,6 +204,12 @@ def _length_of(node: ElementTree.Element | None, name: str, default_unit: str) -
 def _nanometres(node: ElementTree.Element | None, name: str) -> float | None:
     length = _length_of(node, name, "nm")
     return float(f"{length * 1e3:.15g}") if length and length > 0 else None
+
+
+def ome_pixel_size(pixels: ElementTree.Element) -> PixelSize | None:
+    """Pixel size of an OME ``Pixels`` element, None where it is not given in both directions of the plane."""
+    y_um, x_um, z_um = (_ome_length(pixels, axis) for axis in "YXZ")
+    return PixelSize(y_um, x_um, z_um) if y_um and x_um else None
 
 
 def _ome_length(pixels: ElementTree.Element, axis: str) -> float | None:

@@ -91,6 +91,10 @@ class Listing:
         """Images by their name relative to the root."""
         return {image.name: image for image in self.images}
 
+    def with_suffix(self, *suffixes: str) -> tuple[ImageFile, ...]:
+        """Images whose names end so, in any case."""
+        return tuple(image for image in self.images if image.name.lower().endswith(suffixes))
+
 
 def example_names(names: list[str]) -> tuple[str, ...]:
     """Up to three of the names: the first, the middle one and the last."""

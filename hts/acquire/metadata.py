@@ -10,7 +10,7 @@ import math
 import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Collection, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import cast
 
@@ -20,6 +20,7 @@ from hts.locations import Location
 _FORBIDDEN = re.compile(r"<!\s*(?:DOCTYPE|ENTITY)", re.IGNORECASE)
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _DECLARATION = re.compile(r"^\s*<\?xml[^>]*\?>")
+_LONG_FRACTION = re.compile(r"(\.\d{6})\d+")
 _MICROMETRES = {"m": 1e6, "mm": 1e3, "um": 1.0, "µm": 1.0, "μm": 1.0, "micron": 1.0, "microns": 1.0, "micrometer": 1.0}
 _MICROMETRES |= {"\\u00b5m": 1.0, "nm": 1e-3, "pm": 1e-6}
 _MAX_DIGITS = 9
@@ -176,3 +177,24 @@ def length_um(text: str | None, unit: str | None) -> float | None:
     factor = _MICROMETRES.get((unit or "").strip().lower())
     # 15 digits: 0.0018 m is 1800 µm, not 1799.9999999999998.
     return None if value is None or factor is None else float(f"{value * factor:.15g}")
+
+
+def moment(text: str) -> str:
+    """A time in ISO 8601, as Python reads it; empty where there is none. The year 1 stands for unknown."""
+    # Microscopes write seven digits of a second or more, Python reads six.
+    shortened = _LONG_FRACTION.sub(r"\1", text.strip())
+    try:
+        found = datetime.fromisoformat(shortened)
+    except ValueError:
+        return ""
+    return found.isoformat() if found.year > 1900 else ""
+
+
+def later(started: str, seconds: float) -> str:
+    """The time in ISO 8601 so many seconds after another one; empty where that is unknown, or out of all bounds."""
+    if not started:
+        return ""
+    try:
+        return (datetime.fromisoformat(started) + timedelta(seconds=seconds)).isoformat(timespec="milliseconds")
+    except (OverflowError, ValueError):
+        return ""

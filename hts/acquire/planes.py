@@ -56,6 +56,15 @@ def read_header(path: Location, index: int | None = None) -> Header:
 
 
 def _format_of(path: Location) -> ImageFormat:
+    suffix = path.suffix.lower()
+    if suffix == ".nd2":
+        from hts.acquire import nd2_file
+
+        return cast(ImageFormat, nd2_file)
+    if suffix == ".czi":
+        from hts.acquire import czi_file
+
+        return cast(ImageFormat, czi_file)
     return cast(ImageFormat, tiff)
 
 

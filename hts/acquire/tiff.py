@@ -9,16 +9,16 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import IO, Any, NamedTuple, cast
 
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
 from hts.acquire.descriptions import Header, ImageFacts, imagej_pixel_size, read_description
-from hts.errors import SourceError
+from hts.acquire.opened import OpenFiles, reading, refused
 from hts.locations import Location
 
 _BROKEN = (ValueError, LookupError, TypeError, AttributeError, struct.error, RuntimeError, ArithmeticError, EOFError)
@@ -56,34 +56,57 @@ def header(path: Location, index: int | None = None) -> Header:
         return Header(shape, dtype, _image_facts(page))
 
 
+def description(path: Location) -> str:
+    """The text in the header of a file's first page, which stays open; SourceError as :func:`header`."""
+    with _page(path, 0) as (page, _):
+        return str(page.description)
+
+
+def is_multipage(path: Location) -> bool:
+    """Whether a file has a second page; SourceError as :func:`header`."""
+    with reading(path, "a TIFF file", _BROKEN), closing(_open(path)) as opened:
+        return len(opened.tiff.pages) > 1
+
+
 @contextmanager
 def _page(path: Location, index: int | None) -> Iterator[tuple[tifffile.TiffPage, int]]:
     """The page and the size of its file in bytes; whatever goes wrong inside becomes a SourceError."""
+    with reading(path, "a TIFF file", _BROKEN) as size_bytes, _opened(path, index) as tiff:
+        yield _choose(path, tiff, index), size_bytes
+
+
+class _OpenTiff(NamedTuple):
+    """A TIFF and the file that it lies in, where that was not opened by tifffile."""
+
+    tiff: tifffile.TiffFile
+    file: IO[bytes] | None = None
+
+    def close(self) -> None:
+        self.tiff.close()
+        if self.file is not None:
+            self.file.close()
+
+
+def _open(path: Location) -> _OpenTiff:
+    if isinstance(path, Path):
+        return _OpenTiff(tifffile.TiffFile(path))
+    file = cast("IO[bytes]", path.open("rb"))
     try:
-        size_bytes = path.stat().st_size
-        if path.is_dir():
-            raise _refused(path, "is a folder, not a file")
-        if size_bytes == 0:
-            raise _refused(path, "file is empty (0 bytes)")
-        with _open(path) as file, tifffile.TiffFile(file) as tiff:
-            yield _choose(path, tiff, index), size_bytes
-    except SourceError:
+        return _OpenTiff(tifffile.TiffFile(file), file)
+    except BaseException:
+        file.close()
         raise
-    except FileNotFoundError as error:
-        raise _refused(path, "file is not there any more") from error
-    except PermissionError as error:
-        raise _refused(path, "permission denied; ask for the right to read it") from error
-    except OSError as error:
-        raise _refused(path, f"the disk answers {error.strerror or error}") from error
-    except tifffile.TiffFileError as error:
-        raise _refused(path, f"is not a TIFF file, or is damaged ({error})") from error
-    except _BROKEN as error:
-        raise _refused(path, f"is truncated or damaged ({type(error).__name__}: {error})") from error
 
 
-def _open(path: Location) -> AbstractContextManager[Any]:
-    """What tifffile opens: a path, or an open file where there is no path on this machine."""
-    return nullcontext(path) if isinstance(path, Path) else cast("AbstractContextManager[Any]", path.open("rb"))
+FILES = OpenFiles(_open, _OpenTiff.close)
+"""Multi-page files that this thread has open."""
+
+
+@contextmanager
+def _opened(path: Location, index: int | None) -> Iterator[tifffile.TiffFile]:
+    """A file of many planes stays open for the next of them: to find its last page anew is a walk over all."""
+    with closing(_open(path)) if index is None else FILES.use(path) as opened:
+        yield opened.tiff
 
 
 def _choose(path: Location, tiff: tifffile.TiffFile, index: int | None) -> tifffile.TiffPage:
@@ -91,11 +114,11 @@ def _choose(path: Location, tiff: tifffile.TiffFile, index: int | None) -> tifff
         problem = (
             f"holds {n_planes} planes, one is expected" if n_planes else "has no page: it is truncated or no image"
         )
-        raise _refused(path, problem)
+        raise refused(path, problem)
     try:
         page = tiff.pages[index or 0]
     except IndexError:
-        raise _refused(path, f"has no page {index}: it is truncated") from None
+        raise refused(path, f"has no page {index}: it is truncated") from None
     if not isinstance(page, tifffile.TiffPage):
         page = page.aspage()
     return page
@@ -113,11 +136,11 @@ def _count_planes(tiff: tifffile.TiffFile) -> int:
 
 def _plane_type(path: Location, page: tifffile.TiffPage) -> tuple[tuple[int, int], np.dtype[Any]]:
     if page.dtype is None:
-        raise _refused(path, f"has {page.bitspersample}-bit pixels of an unknown kind")
+        raise refused(path, f"has {page.bitspersample}-bit pixels of an unknown kind")
     if page.samplesperpixel != 1:
-        raise _refused(path, f"is a colour image ({page.samplesperpixel} samples a pixel), one grey plane is expected")
+        raise refused(path, f"is a colour image ({page.samplesperpixel} samples a pixel), one grey plane is expected")
     if len(page.shape) != 2 or not 0 < min(page.shape) <= max(page.shape) <= _MAX_EDGE_PX:
-        raise _refused(path, f"has shape {page.shape}, one plane (Y, X) is expected")
+        raise refused(path, f"has shape {page.shape}, one plane (Y, X) is expected")
     return (int(page.shape[0]), int(page.shape[1])), np.dtype(page.dtype).newbyteorder("=")
 
 
@@ -126,7 +149,7 @@ def _decode(path: Location, page: tifffile.TiffPage, size_bytes: int) -> NDArray
     shape, dtype = _plane_type(path, page)
     decoded = page.asarray(maxworkers=1)
     if decoded.shape != shape:
-        raise _refused(path, f"decodes to {decoded.shape} instead of {_pixels(shape)}: it is damaged")
+        raise refused(path, f"decodes to {decoded.shape} instead of {_pixels(shape)}: it is damaged")
     return np.ascontiguousarray(decoded, dtype=dtype)
 
 
@@ -135,12 +158,12 @@ def _check_complete(path: Location, page: tifffile.TiffPage, size_bytes: int) ->
     offsets, counts = page.dataoffsets, page.databytecounts
     n_segments = math.prod(page.chunked)
     if len(offsets) != n_segments or len(counts) != n_segments or min(counts) <= 0 or min(offsets) <= 0:
-        raise _refused(path, "is truncated or damaged: its table of strips is not complete; copy it again")
+        raise refused(path, "is truncated or damaged: its table of strips is not complete; copy it again")
     end_bytes = max(offset + count for offset, count in zip(offsets, counts, strict=True))
     if end_bytes > size_bytes:
-        raise _refused(path, f"is truncated: {size_bytes:,} bytes of at least {end_bytes:,}; copy it again")
+        raise refused(path, f"is truncated: {size_bytes:,} bytes of at least {end_bytes:,}; copy it again")
     if page.compression == 1 and sum(counts) * 8 < math.prod(page.shape) * page.bitspersample:
-        raise _refused(path, "is damaged: its strips hold fewer bytes than its pixels need; copy it again")
+        raise refused(path, "is damaged: its strips hold fewer bytes than its pixels need; copy it again")
 
 
 def _image_facts(page: tifffile.TiffPage) -> ImageFacts:
@@ -158,7 +181,3 @@ def _resolution(page: tifffile.TiffPage, tag: int) -> float:
 
 def _pixels(shape: tuple[int, ...]) -> str:
     return f"{shape[0]} × {shape[1]}"
-
-
-def _refused(path: Location, reason: str) -> SourceError:
-    return SourceError(f"{path}: {reason}")

@@ -46,7 +46,7 @@ def test_a_minority_of_known_names_is_not_enough(tmp_path: Path) -> None:
 def test_a_folder_without_images(tmp_path: Path, name: str | None, found: str) -> None:
     if name:
         (tmp_path / name).write_bytes(b"x")
-    with pytest.raises(SourceError, match=rf"TIFF files in .*\n.*{found}"):
+    with pytest.raises(SourceError, match=rf"images \(.tif, .tiff, .nd2, .czi\) in .*\n.*{found}"):
         open_source(tmp_path)
 
 
@@ -56,7 +56,7 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
 
 
 def test_a_forced_reader_that_does_not_exist(tmp_path: Path) -> None:
-    with pytest.raises(NotFoundError, match=r"imagexpress, .*pattern\n.*'imagexpres'\n.*did you mean imagexpress"):
+    with pytest.raises(NotFoundError, match=r"imagexpress,.* pattern,.*\n.*'imagexpres'\n.*did you mean imagexpress"):
         open_source(tmp_path, reader="imagexpres")
 
 

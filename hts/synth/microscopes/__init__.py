@@ -9,7 +9,15 @@ from typing import cast
 from hts.errors import UsageError
 from hts.synth.scan import Microscope
 
-MICROSCOPES: tuple[str, ...] = ("cellvoyager", "imagexpress", "imagexpress_db", "operetta")
+MICROSCOPES: tuple[str, ...] = (
+    "cellvoyager",
+    "imagexpress",
+    "imagexpress_db",
+    "nikon",
+    "ome_tiff",
+    "operetta",
+    "zeiss",
+)
 """Names of the layouts; each is a module here."""
 
 
