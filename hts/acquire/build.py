@@ -14,7 +14,7 @@ import numpy as np
 from hts.acquire.colors import color_of
 from hts.acquire.listing import ImageFile, Listing
 from hts.acquire.planes import read_header, read_pixels
-from hts.acquire.table import UNKNOWN, Acquisition, Plane, PlaneIssue, Source
+from hts.acquire.table import UNKNOWN, Acquisition, Plane, PlaneIssue, PlaneReader, Source
 from hts.errors import SourceError
 from hts.locations import Location
 from hts.model import Channel, PixelSize, WellId
@@ -80,7 +80,8 @@ class PlateFacts:
 
     ``announced`` wells are expected even without a file. ``complete`` says that the sightings are all planes that the
     microscope was asked for (an index lists every one): nothing else is then expected. Channels that are white get
-    a colour by their wavelength or name.
+    a colour by their wavelength or name. A reader whose files differ in their type says by ``dtype`` which one its
+    ``read`` makes of all of them.
     """
 
     reader: str
@@ -92,6 +93,8 @@ class PlateFacts:
     notes: tuple[str, ...] = ()
     acquisition: Acquisition = UNKNOWN
     complete: bool = False
+    dtype: np.dtype[Any] | None = None
+    read: PlaneReader | None = None
 
 
 def build_source(listing: Listing, sightings: Iterable[Sighting], facts: PlateFacts) -> Source:
@@ -113,7 +116,7 @@ def build_source(listing: Listing, sightings: Iterable[Sighting], facts: PlateFa
     if not facts.complete:
         issues.update(_missing(files, facts.announced, combinations, names))
     planes = tuple(_plane(key, files[key][0], names) for key in sorted(files) if key not in issues)
-    shape, dtype, header_notes = _majority(planes, listing)
+    shape, dtype, header_notes = _majority(planes, listing, facts.dtype)
     offset = _offset(planes, dtype)
     return Source(
         root=listing.root,
@@ -131,6 +134,7 @@ def build_source(listing: Listing, sightings: Iterable[Sighting], facts: PlateFa
         notes=(*listing.notes, *facts.notes, *sparse, *header_notes, *_offset_notes(offset)),
         acquisition=facts.acquisition,
         offset=offset,
+        read=facts.read,
     )
 
 
@@ -141,6 +145,30 @@ def left_out_note(names: Sequence[str], why: str) -> tuple[str, ...]:
     some = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
     count = f"{len(names)} image file{'s' if len(names) > 1 else ''}"
     return (f"{count} left out, {why}: {some}",)
+
+
+def header_pixel_size(images: Sequence[ImageFile]) -> PixelSize | None:
+    """Pixel size that the header of the first readable file states (OME, ImageJ or MetaSeries), if any does."""
+    for image in spread([image for image in images if not image.problem], 3):
+        try:
+            return read_header(image.path).image.pixel_size
+        except SourceError:
+            continue
+    return None
+
+
+def with_z_step(size: PixelSize | None, sightings: Iterable[Sighting]) -> PixelSize | None:
+    """The pixel size with the distance of planes, where only the heights of the stage tell it."""
+    if size is None or size.z_um is not None:
+        return size
+    first: dict[tuple[WellId, int, str, int], tuple[int, float]] = {}
+    for one in sightings:
+        if one.stage.z_um is None:
+            continue
+        z, height_um = first.setdefault((one.well, one.field, one.channel, one.t), (one.z, one.stage.z_um))
+        if z != one.z and height_um != one.stage.z_um:
+            return replace(size, z_um=round(abs((one.stage.z_um - height_um) / (one.z - z)), 4))
+    return size
 
 
 def _group(sightings: Iterable[Sighting], channels: Sequence[Channel]) -> dict[PlaneKey, list[Sighting]]:
@@ -274,8 +302,10 @@ def _offset_notes(offset: int) -> list[str]:
     ]
 
 
-def _majority(planes: Sequence[Plane], listing: Listing) -> tuple[tuple[int, int], np.dtype[Any], list[str]]:
-    """Shape and dtype that most of a few headers have; others are refused when they are read."""
+def _majority(
+    planes: Sequence[Plane], listing: Listing, dtype: np.dtype[Any] | None
+) -> tuple[tuple[int, int], np.dtype[Any], list[str]]:
+    """Shape and dtype that most of a few headers have; others are refused when they are read, or read as ``dtype``."""
     votes: Counter[tuple[tuple[int, int], np.dtype[Any]]] = Counter()
     refusals: list[str] = []
     for plane in spread(planes, HEADERS_LOOKED_AT):
@@ -284,7 +314,7 @@ def _majority(planes: Sequence[Plane], listing: Listing) -> tuple[tuple[int, int
         except SourceError as error:
             refusals.append(str(error))
             continue
-        votes[facts.shape, facts.dtype] += 1
+        votes[facts.shape, facts.dtype if dtype is None else dtype] += 1
         if votes.total() == HEADERS_LOOKED_AT:
             break
     if not votes:
@@ -293,9 +323,9 @@ def _majority(planes: Sequence[Plane], listing: Listing) -> tuple[tuple[int, int
             found=f"none of {len(listing.images)}; {refusals[0] if refusals else 'all are empty or have a double'}",
             fix="copy the plate again from the microscope",
         )
-    (shape, dtype), n_equal = votes.most_common(1)[0]
-    notes = [] if n_equal == votes.total() else [_deviation_note(votes, shape, dtype)]
-    return shape, dtype, notes
+    (shape, common), n_equal = votes.most_common(1)[0]
+    notes = [] if n_equal == votes.total() else [_deviation_note(votes, shape, common)]
+    return shape, common, notes
 
 
 def _deviation_note(votes: Counter[Any], shape: tuple[int, int], dtype: np.dtype[Any]) -> str:

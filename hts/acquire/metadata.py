@@ -7,21 +7,26 @@ one is a :class:`SourceError` in one line that a reader can turn into a note.
 from __future__ import annotations
 
 import math
+import posixpath
 import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Collection, Iterator
 from datetime import datetime, timedelta
 from functools import lru_cache
+from itertools import pairwise
 from typing import cast
 
-from hts.errors import SourceError
+from hts.errors import SourceError, UsageError
 from hts.locations import Location
+from hts.model import WellId
 
 _FORBIDDEN = re.compile(r"<!\s*(?:DOCTYPE|ENTITY)", re.IGNORECASE)
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _DECLARATION = re.compile(r"^\s*<\?xml[^>]*\?>")
 _LONG_FRACTION = re.compile(r"(\.\d{6})\d+")
 _MICROMETRES = {"m": 1e6, "mm": 1e3, "um": 1.0, "µm": 1.0, "μm": 1.0, "micron": 1.0, "microns": 1.0, "micrometer": 1.0}
+_ABSOLUTE = re.compile(r"[/\\]|[A-Za-z]:|[A-Za-z][\w+.-]*://")
+_MAX_ROWS, _MAX_COLUMNS = 32, 48
 _MICROMETRES |= {"\\u00b5m": 1.0, "nm": 1e-3, "pm": 1e-6}
 _MAX_DIGITS = 9
 _PIECE_CHARACTERS = 1 << 13
@@ -148,12 +153,18 @@ def whole(text: str | None) -> int | None:
 
 
 def iso_time(text: str | None) -> str:
-    """A date with a time in ISO 8601 (``20240709 13:13:03.006`` is understood too); empty where it is none."""
+    """A date with a time in ISO 8601 (``20240709 13:13:03.006`` is understood too); empty where it is none.
+
+    Years up to 1900 stand for an unknown time.
+    """
+    # Microscopes write seven digits of a second or more, Python reads six.
+    shortened = _LONG_FRACTION.sub(r"\1", (text or "").strip())
     try:
-        found = datetime.fromisoformat((text or "").strip())
+        found = datetime.fromisoformat(shortened)
     except ValueError:
         return ""
-    return found.isoformat(timespec="auto" if found.microsecond % 1000 or not found.microsecond else "milliseconds")
+    exact = found.microsecond % 1000 or not found.microsecond
+    return found.isoformat(timespec="auto" if exact else "milliseconds") if found.year > 1900 else ""
 
 
 def number(text: str | None) -> float | None:
@@ -179,17 +190,6 @@ def length_um(text: str | None, unit: str | None) -> float | None:
     return None if value is None or factor is None else float(f"{value * factor:.15g}")
 
 
-def moment(text: str) -> str:
-    """A time in ISO 8601, as Python reads it; empty where there is none. The year 1 stands for unknown."""
-    # Microscopes write seven digits of a second or more, Python reads six.
-    shortened = _LONG_FRACTION.sub(r"\1", text.strip())
-    try:
-        found = datetime.fromisoformat(shortened)
-    except ValueError:
-        return ""
-    return found.isoformat() if found.year > 1900 else ""
-
-
 def later(started: str, seconds: float) -> str:
     """The time in ISO 8601 so many seconds after another one; empty where that is unknown, or out of all bounds."""
     if not started:
@@ -198,3 +198,47 @@ def later(started: str, seconds: float) -> str:
         return (datetime.fromisoformat(started) + timedelta(seconds=seconds)).isoformat(timespec="milliseconds")
     except (OverflowError, ValueError):
         return ""
+
+
+def is_on_a_plate(well: WellId) -> bool:
+    """Whether the largest plate (32 × 48) has this well."""
+    return 0 <= well.row < _MAX_ROWS and 0 <= well.column < _MAX_COLUMNS
+
+
+@lru_cache(maxsize=4096)
+def well_of(text: str) -> WellId | None:
+    """A well of the largest plate by its name, such as B03; None for everything else."""
+    try:
+        well = WellId.parse(text)
+    except UsageError:
+        return None
+    return well if is_on_a_plate(well) else None
+
+
+def is_absolute(name: str) -> bool:
+    """Whether metadata name a file from a root, a drive or an address on, of this machine or another."""
+    return bool(_ABSOLUTE.match(name))
+
+
+def points_outside(name: str) -> bool:
+    """Whether metadata name a file by an absolute path, or by one that climbs out of the folder it starts in."""
+    return is_absolute(name) or posixpath.normpath(name.replace("\\", "/")).startswith("../")
+
+
+def base_name(name: str) -> str:
+    """Last part of a path that metadata name, with ``/`` or ``\\`` between folders."""
+    return name.replace("\\", "/").rpartition("/")[2]
+
+
+def natural(text: str) -> tuple[tuple[int, int, str], ...]:
+    """Sort key with Channel2 before Channel10."""
+    parts = re.findall(r"\d+|\D+", text)
+    return tuple((0, int(part), part) if part.isdecimal() else (1, 0, part) for part in parts)
+
+
+def time_step_s(times_s: list[float]) -> float | None:
+    """Seconds between time points that are evenly spaced (to 1 %); None for one, or for uneven ones."""
+    steps = [later - earlier for earlier, later in pairwise(times_s)]
+    if not steps or min(steps) <= 0 or max(steps) - min(steps) > 0.01 * max(steps):
+        return None
+    return round(sum(steps) / len(steps), 3)

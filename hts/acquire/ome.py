@@ -11,7 +11,7 @@ from hts.acquire.build import Stage
 from hts.acquire.containers import Contents, Inside
 from hts.acquire.descriptions import ome_pixel_size
 from hts.acquire.listing import ImageFile
-from hts.acquire.metadata import later, length_um, local_name, moment, number, positive
+from hts.acquire.metadata import iso_time, later, length_um, local_name, number, positive
 from hts.acquire.names import on_a_plate, read_name
 from hts.acquire.table import Acquisition
 from hts.errors import SourceError
@@ -169,7 +169,7 @@ def _image(node: ElementTree.Element, lenses: Mapping[str, ElementTree.Element])
         raise SourceError(f"announces {size_c} × {size_z} × {size_t} planes, which no image has")
     settings = next(_all(node, "ObjectiveSettings"), ElementTree.Element("ObjectiveSettings"))
     lens = lenses.get(settings.get("ID", ""), ElementTree.Element("Objective"))
-    started = next((moment(child.text or "") for child in _all(node, "AcquisitionDate")), "")
+    started = next((iso_time(child.text or "") for child in _all(node, "AcquisitionDate")), "")
     step_s = _seconds(pixels, "TimeIncrement")
     return OmeImage(
         identifier=node.get("ID", ""),

@@ -7,12 +7,12 @@ import re
 from functools import partial
 from typing import NamedTuple
 
-from hts.acquire.build import PlateFacts, Sighting, build_source, left_out_note, spread
+from hts.acquire.build import PlateFacts, Sighting, build_source, header_pixel_size, left_out_note
 from hts.acquire.listing import ImageFile, Listing
-from hts.acquire.planes import read_header
+from hts.acquire.metadata import is_on_a_plate, natural
 from hts.acquire.table import Source
 from hts.errors import SourceError, UsageError
-from hts.model import Channel, PixelSize, WellId, row_index
+from hts.model import Channel, WellId, row_index
 
 PRESETS = {
     # Channel1-01-A-01.tif: channel, running index, row, column (CellProfiler's SBS examples).
@@ -21,14 +21,11 @@ PRESETS = {
     "well-site-wave": (
         r"(?i:(?:.*/)?(?P<well>[A-Z]{1,2}\d{1,2})[_-]s?(?P<field>\d+)[_-](?P<channel>[A-Z][\w ]*)\.tiff?)"
     ),
-    # AS_09125_050116030001_D03f00d1.tif: well, field, detector (Cellomics ArrayScan).
-    "arrayscan": r"(?i:(?:.*/)?\w+_(?P<well>[A-Z]{1,2}\d{1,2})f(?P<field>\d+)(?P<channel>d\d+)\.tiff?)",
 }
 """Named patterns; each matches the whole path relative to the folder."""
 
 GROUPS = ("well", "row", "column", "field", "channel", "z", "t")
 DEFAULT_CHANNEL = "Channel1"
-_MAX_ROWS, _MAX_COLUMNS = 32, 48
 _DIGITS = re.compile(r"\d+")
 _SUFFIX = re.compile(r"\.tiff?$", re.IGNORECASE)
 
@@ -76,13 +73,13 @@ class PatternReader:
         found = {image: name for image, match in _matches(compiled, listing) if (name := parse_match(match))}
         if not found:
             raise SourceError(f"files in {listing.root} that match {label!r}", found=", ".join(listing.examples))
-        channels = sorted({name.channel for name in found.values()}, key=_natural)
+        channels = sorted({name.channel for name in found.values()}, key=natural)
         others = [image.name for image in listing.images if image not in found]
         facts = PlateFacts(
             reader=self.name,
             plate_name=listing.root.name,
             channels=tuple(Channel(channel) for channel in channels),
-            pixel_size=_pixel_size([image for image in found if not image.problem]),
+            pixel_size=header_pixel_size(list(found)),
             notes=left_out_note(others, f"their names say no well by {label!r}"),
         )
         return build_source(listing, (Sighting(*name, image) for image, name in found.items()), facts)
@@ -140,7 +137,7 @@ def parse_match(match: re.Match[str]) -> Name | None:
     """
     groups = {group: text for group, text in match.groupdict().items() if text is not None}
     well = _well(groups, match.string)
-    if not (0 <= well.row < _MAX_ROWS and 0 <= well.column < _MAX_COLUMNS):
+    if not is_on_a_plate(well):
         return None
     return Name(
         well,
@@ -186,19 +183,3 @@ def _bad_group(group: str, text: str, name: str, expected: str) -> UsageError:
     return UsageError(
         f"the pattern's group {group!r} to be {expected}", found=f"{text!r} in {name}", fix="narrow the group"
     )
-
-
-def _natural(text: str) -> tuple[tuple[int, int, str], ...]:
-    """Sort key with Channel2 before Channel10."""
-    parts = re.findall(r"\d+|\D+", text)
-    return tuple((0, int(part), part) if part.isdecimal() else (1, 0, part) for part in parts)
-
-
-def _pixel_size(images: list[ImageFile]) -> PixelSize | None:
-    """Pixel size of the first file that can be read, where an OME, ImageJ or MetaSeries header gives it in µm."""
-    for image in spread(images, 3):
-        try:
-            return read_header(image.path).image.pixel_size
-        except SourceError:
-            continue
-    return None

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 from hts.acquire.build import Stage, absent
 from hts.acquire.containers import Container, Contents, Inside, build_containers
 from hts.acquire.listing import Listing
-from hts.acquire.metadata import later, local_name, moment, number, parse_xml, positive
+from hts.acquire.metadata import iso_time, later, local_name, number, parse_xml, positive
 from hts.acquire.names import on_a_plate, read_name
 from hts.acquire.opened import reading
 from hts.acquire.table import Acquisition, Source
@@ -191,7 +191,7 @@ def _stage(opened: Any, block: Any, places: _Places, tagged: bool) -> Stage:
     from hts.acquire.czi_file import block_tags
 
     tags = block_tags(opened, block) if tagged else None
-    acquired = (moment(tags.acquired) if tags else "") or places.times.of(block.t)
+    acquired = (iso_time(tags.acquired) if tags else "") or places.times.of(block.t)
     lone = not opened.is_composed or len(opened.planes[block.plane]) == 1
     if tags is not None and lone and tags.x_um is not None and tags.y_um is not None:
         return Stage(tags.y_um, tags.x_um, tags.z_um, acquired)
@@ -261,7 +261,7 @@ class _Times(NamedTuple):
 
 
 def _times(xml: _Xml) -> _Times:
-    start = moment(xml.text(*_DIMENSIONS, "T", "StartTime")) or moment(xml.text(*_IMAGE, "AcquisitionDateAndTime"))
+    start = iso_time(xml.text(*_DIMENSIONS, "T", "StartTime")) or iso_time(xml.text(*_IMAGE, "AcquisitionDateAndTime"))
     texts = xml.text(*_DIMENSIONS, "T", "Positions", "List", "Offsets").split()
     offsets = [number(text) for text in texts]
     known = tuple(value for value in offsets if value is not None)
@@ -310,6 +310,6 @@ def _acquisition(xml: _Xml) -> Acquisition:
         objective=lens.get("Name", ""),
         magnification=positive(parts.get("NominalMagnification")),
         numerical_aperture=positive(parts.get("LensNA")),
-        started=moment(xml.text(*_IMAGE, "AcquisitionDateAndTime")) or times.start,
+        started=iso_time(xml.text(*_IMAGE, "AcquisitionDateAndTime")) or times.start,
         time_step_s=times.step_s,
     )

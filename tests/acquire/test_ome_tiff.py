@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from hts.acquire import open_source, read_plane
 from hts.acquire import tiff as tiff_format
-from hts.acquire.metadata import later, moment, parse_xml
+from hts.acquire.metadata import iso_time, later, parse_xml
 from hts.acquire.ome import read_ome
 from hts.acquire.planes import read_pixels
 from hts.errors import SourceError
@@ -266,9 +266,9 @@ def test_a_page_of_a_file_that_was_replaced(tmp_path: Path) -> None:
 
 
 def test_times() -> None:
-    assert moment("2024-10-03T14:26:38.7980142+02:00") == "2024-10-03T14:26:38.798014+02:00"
-    assert moment("2016-02-12T09:41:02.4915604Z") == "2016-02-12T09:41:02.491560+00:00"
-    assert (moment("0001-01-01T00:00:00"), moment("yesterday"), moment("")) == ("", "", "")
+    assert iso_time("2024-10-03T14:26:38.7980142+02:00") == "2024-10-03T14:26:38.798014+02:00"
+    assert iso_time("2016-02-12T09:41:02.4915604Z") == "2016-02-12T09:41:02.491560+00:00"
+    assert (iso_time("0001-01-01T00:00:00"), iso_time("yesterday"), iso_time("")) == ("", "", "")
     assert later("2024-01-15T09:00:00", 1.5) == "2024-01-15T09:00:01.500"
     assert (later("", 1.0), later("2024-01-15T09:00:00", 1e30)) == ("", "")
 

@@ -2,14 +2,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tifffile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hts.acquire import open_source
-from hts.acquire.pattern import PRESETS, Name, compile_pattern, match_name, parse_match
+from hts.acquire import Listing, open_source, read_plane
+from hts.acquire.pattern import PRESETS, Name, PatternReader, compile_pattern, match_name, parse_match
 from hts.errors import SourceError, UsageError
+from hts.locations import location
 from hts.model import PixelSize, WellId
 
 from .conformance import ReaderConformance
@@ -40,14 +42,6 @@ class TestWellSiteWaveNames(ReaderConformance):
         return f"images/{well.name}_s{field}_w{channel}.tif"
 
 
-class TestArrayScanNames(ReaderConformance):
-    reader = "pattern"
-    fields = (0, 1)
-
-    def path_of(self, well: WellId, field: int, channel: int) -> str:
-        return f"AS_09125_050116030001_{well.name}f{field:02d}d{channel}.tif"
-
-
 @given(wells, st.integers(1, 99), st.integers(1, 1536))
 def test_cellprofiler_names_round_trip(well: WellId, channel: int, running: int) -> None:
     name = f"Channel{channel}-{running:02d}-{well.row_name}-{well.column_name}.tif"
@@ -60,12 +54,6 @@ def test_well_site_wave_names_round_trip(well: WellId, field: int, channel: str,
     for site in (f"s{field}", str(field)):
         name = f"some folder/{well.name}{joint}{site}{joint}{channel}.TIFF"
         assert parse("well-site-wave", name) == Name(well, field, channel, 0, 0)
-
-
-@given(wells, st.integers(0, 99), st.integers(0, 9))
-def test_arrayscan_names_round_trip(well: WellId, field: int, channel: int) -> None:
-    name = f"AS_09125_050116030001_{well.name}f{field:02d}d{channel}.tif"
-    assert parse("arrayscan", name) == Name(well, field, f"d{channel}", 0, 0)
 
 
 @given(wells, st.integers(0, 99), st.integers(0, 99), st.integers(0, 99))
@@ -130,8 +118,8 @@ def test_pattern_as_an_argument(tmp_path: Path) -> None:
 def test_a_preset_by_its_name(tmp_path: Path) -> None:
     write_plane(tmp_path / "Channel1-01-A-01.tif", pixels(1))
     assert len(open_source(tmp_path, pattern="cellprofiler-sbs").planes) == 1
-    with pytest.raises(SourceError, match=r"pattern:arrayscan 0 of 1"):
-        open_source(tmp_path, pattern="arrayscan")
+    with pytest.raises(SourceError, match=r"pattern:well-site-wave 0 of 1"):
+        open_source(tmp_path, pattern="well-site-wave")
 
 
 def test_channels_sort_by_their_numbers(tmp_path: Path) -> None:
@@ -146,3 +134,12 @@ def test_pixel_size_from_a_header_that_states_micrometres(tmp_path: Path) -> Non
         path = tmp_path / f"{well}_s1_DAPI.tif"
         tifffile.imwrite(path, pixels(1), imagej=True, resolution=(4, 4), metadata={"unit": "um"})
     assert open_source(tmp_path).pixel_size == PixelSize(0.25, 0.25)
+
+
+def test_from_memory(tmp_path: Path) -> None:
+    root = location("memory://pattern-plate")
+    for name in ("B03_s1_DAPI.tif", "B03_s2_DAPI.tif"):
+        (root / "deep" / name).write_bytes(write_plane(tmp_path / name, pixels(name)).read_bytes())
+    source = PatternReader().read(Listing.of(root))
+    assert [source.file_name(plane) for plane in source.planes] == ["deep/B03_s1_DAPI.tif", "deep/B03_s2_DAPI.tif"]
+    np.testing.assert_array_equal(read_plane(source.planes[1], source.shape, source.dtype), pixels("B03_s2_DAPI.tif"))

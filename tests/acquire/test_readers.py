@@ -56,7 +56,7 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
 
 
 def test_a_forced_reader_that_does_not_exist(tmp_path: Path) -> None:
-    with pytest.raises(NotFoundError, match=r"imagexpress,.* pattern,.*\n.*'imagexpres'\n.*did you mean imagexpress"):
+    with pytest.raises(NotFoundError, match=r"imagexpress, .*pattern.*\n.*'imagexpres'\n.*did you mean imagexpress"):
         open_source(tmp_path, reader="imagexpres")
 
 

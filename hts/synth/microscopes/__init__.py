@@ -10,12 +10,16 @@ from hts.errors import UsageError
 from hts.synth.scan import Microscope
 
 MICROSCOPES: tuple[str, ...] = (
+    "arrayscan",
     "cellvoyager",
     "imagexpress",
     "imagexpress_db",
+    "incucyte",
+    "manifest",
     "nikon",
     "ome_tiff",
     "operetta",
+    "scanr",
     "zeiss",
 )
 """Names of the layouts; each is a module here."""
