@@ -40,7 +40,8 @@ def parse_fields(text: str) -> frozenset[int]:
         match = _RANGE.fullmatch(part)
         if match is None:
             raise UsageError("fields as numbers and ranges, such as 1,3-5", found=repr(part))
-        numbers.update(range(int(match[1]), int(match[2] or match[1]) + 1))
+        first, last = sorted((int(match[1]), int(match[2] or match[1])))
+        numbers.update(range(first, last + 1))
     if not numbers:
         raise UsageError("fields as numbers and ranges, such as 1,3-5", found=repr(text))
     return frozenset(numbers)
@@ -52,7 +53,7 @@ def select(source: Source, part: Part) -> Source:
     Raises
     ------
     NotFoundError
-        naming what the plate has not, and what it has.
+        naming what the plate has not, and what it has; or a well that has none of the fields and channels.
     """
     if part == EVERYTHING:
         return source
@@ -62,11 +63,17 @@ def select(source: Source, part: Part) -> Source:
     _require([str(number) for number in sorted(part.fields or ())], [str(number) for number in sorted(every)], "field")
     _require(part.channels or (), names, "channel")
     kept = names if part.channels is None else [name for name in names if name in part.channels]
+    planes, issues = _rows(source.planes, part, kept), _rows(source.issues, part, kept)
+    left = {plane.well for plane in planes} | {issue.well for issue in issues}
+    if empty := sorted((part.wells or frozenset()) - left):
+        raise NotFoundError("wells that have these fields and channels", found=f"none of them in {empty[0].name}")
+    if not left:
+        raise NotFoundError("planes of these wells, fields and channels", found="none")
     return replace(
         source,
         channels=tuple(channel for channel in source.channels if channel.name in kept),
-        planes=tuple(_rows(source.planes, part, kept)),
-        issues=tuple(_rows(source.issues, part, kept)),
+        planes=tuple(planes),
+        issues=tuple(issues),
     )
 
 

@@ -164,6 +164,7 @@ def contrast(plane: NDArray[Any]) -> ngff.Window:
     step = 4 if plane.size > 512 * 512 else 1
     values = plane[::step, ::step]
     values = values[np.isfinite(values)]
+    values = values.view(np.uint8) if values.dtype == bool else values
     if not values.size:
         return 0.0, 1.0
     start, end = np.percentile(values, (0.5, 99.8))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +15,7 @@ from hts.acquire.layout import read_layout
 from hts.acquire.select import select
 from hts.engine.clusters import available_cores
 from hts.engine.conversion.inputs import OME_ZARR, open_input, with_pixel_size
-from hts.engine.conversion.options import ConvertOptions, Progress
+from hts.engine.conversion.options import CONVERT_STAGE, ConvertOptions, Progress
 from hts.engine.conversion.records import keep_vendor_files, write_completeness, write_layout
 from hts.engine.conversion.verification import Verification, verify
 from hts.engine.conversion.wells import VERSION, WellJob, Writer, is_done, well_jobs
@@ -26,6 +26,7 @@ from hts.store import (
     Markers,
     Plate,
     PlateSpec,
+    address,
     create_plate,
     ensure_writable,
     exclusive,
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 
 __all__ = ["CONVERT_STAGE", "Conversion", "ConvertOptions", "Progress", "Verification", "convert", "open_input"]
 
-CONVERT_STAGE = "convert"
 MOST_WORKERS = 16
 """Threads share one interpreter: beyond these another one waits for the others."""
 
@@ -104,6 +104,8 @@ class Conversion:
                 found=f"{src} is an OME-Zarr plate already",
                 fix=f"use it as it is (hts run RECIPE {src}), or copy it into a plate of our own with --rewrite",
             )
+        if address(source.root) == address(location(dst)):
+            raise UsageError(f"a destination other than the source {src} itself", fix="choose another destination")
         source = with_pixel_size(select(source, options.part), options.pixel_size_um)
         return cls(_with_offset_notes(source, options), location(dst), options)
 
@@ -111,6 +113,11 @@ class Conversion:
     def offset(self) -> int:
         """What is subtracted from every pixel."""
         return self.source.offset if self.options.remove_offset else 0
+
+    @cached_property
+    def projected(self) -> bool:
+        """Whether z stacks become one plane."""
+        return self.options.project != "none" and self.source.n_z > 1
 
     @cached_property
     def jobs(self) -> list[WellJob]:
@@ -161,14 +168,36 @@ class Conversion:
                 found=f"a plate of version {plate.version}",
                 fix="choose another destination, or convert with the version that is there",
             )
-        if lost := sorted(set(plate.wells) - set(self.source.wells)):
+        self._refuse_loss("wells", plate.wells, self.source.wells)
+        self._refuse_loss("fields", plate.origin.get("fields", ()), _field_numbers(self.source))
+        channels = [channel["name"] for channel in plate.origin["channels"]]
+        self._refuse_loss("channels", channels, [channel.name for channel in self.source.channels])
+
+    def _refuse_loss(self, noun: str, there: Iterable[Any], coming: Iterable[Any]) -> None:
+        known = set(coming)
+        if lost := [str(one) for one in there if one not in known]:
             raise UsageError(
-                f"the source has all wells of {self.destination}",
-                found=f"{len(lost)} wells of the plate are not among them, such as {lost[0]}",
-                fix="choose another destination, or leave --wells as it was",
+                f"the source has all {noun} of {self.destination}",
+                found=f"{len(lost)} {noun} of the plate are not among them, such as {lost[0]}",
+                fix=f"choose another destination, or leave --{noun} as it was",
             )
 
+    def _forget_other_conversion(self) -> None:
+        """Wells that were committed for other options are about to be overwritten: they must not count as done later.
+
+        The root still names the other conversion until this has come to its end, so it is also done after a kill.
+        """
+        if not looks_like_zarr(self.destination):
+            return
+        last = str(Plate.open(self.destination).origin["conversion"])
+        if last == str((self.spec.origin or {})["conversion"]):
+            return
+        markers = Markers(self.destination / ".hts", CONVERT_STAGE, last)
+        for well in markers.units():
+            markers.discard(well)
+
     def _convert_wells(self, progress: Progress | None) -> None:
+        self._forget_other_conversion()
         create_plate(self.destination, self.spec)
         markers = Markers(self.destination / ".hts", CONVERT_STAGE, str((self.spec.origin or {})["conversion"]))
         todo = [job for job in self.jobs if self.options.overwrite or not is_done(job, markers)]
@@ -176,7 +205,7 @@ class Conversion:
         Writer(self.destination, self.spec, markers).convert(todo, self.workers, committed)
         known = (markers.read(job.well.name) for job in self.jobs)
         issues = (issue for marker in known if marker for issue in marker["issues"])
-        write_completeness(self.source, issues, self.destination)
+        write_completeness(self.source, issues, self.destination, stacks=self.projected)
         keep_vendor_files(self.source, self.destination)
 
 
@@ -197,6 +226,10 @@ def _with_offset_notes(source: Source, options: ConvertOptions) -> Source:
     said = f"the constant offset of {source.offset:,} was removed from every pixel"
     kept = tuple(note for note in source.notes if "constant offset" not in note)
     return replace(source, notes=(*kept, said if source.offset else "no constant offset was found, none was removed"))
+
+
+def _field_numbers(source: Source) -> list[int]:
+    return sorted({number for well in source.wells for number in source.fields(well)})
 
 
 def plate_spec(source: Source, destination: Location, options: ConvertOptions | None = None) -> PlateSpec:
@@ -235,6 +268,7 @@ def plate_spec(source: Source, destination: Location, options: ConvertOptions | 
         "reader": source.reader,
         "source": source.root.name,
         "channels": shared["channels"],
+        "fields": _field_numbers(source),
         "acquisition": {key: value for key, value in asdict(source.acquisition).items() if value not in ("", None)},
         "offset": source.offset,
         **{key: shared[key] for key in ("project", "removed_offset")},

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hts.acquire import Plane, PlaneIssue, Source, open_source
+from hts.engine.conversion.options import CONVERT_STAGE
 from hts.errors import SourceError, StoreError, UsageError
 from hts.locations import Location
 from hts.model import Channel, FieldKey, PixelSize, WellId
-from hts.store import Field, Plate, looks_like_zarr
+from hts.recipe import fingerprint
+from hts.store import Field, Markers, Plate, looks_like_zarr
 
 OME_ZARR = "ome-zarr"
 
@@ -21,8 +24,15 @@ OME_ZARR = "ome-zarr"
 def open_input(where: Location, reader: str | None = None, pattern: str | None = None) -> Source:
     """The plane table of a microscope folder or an OME-Zarr plate; raises what :func:`hts.open_source` does."""
     if reader == OME_ZARR or (reader is None and pattern is None and looks_like_zarr(where)):
-        return from_plate(Plate.open(where))
-    return open_source(where, reader=reader, pattern=pattern)
+        source = from_plate(Plate.open(where))
+    else:
+        if not isinstance(where, Path):
+            # fsspec remembers listings for as long as the process lives; others may have written meanwhile.
+            where.fs.invalidate_cache()
+        source = open_source(where, reader=reader, pattern=pattern)
+    if source.dtype.kind not in "biuf":
+        raise SourceError(f"{where} has pixels that are integers or real numbers", found=str(source.dtype))
+    return source
 
 
 def with_pixel_size(source: Source, pixel_size_um: float | None) -> Source:
@@ -131,3 +141,13 @@ class PlatePlanes:
         if found.shape != shape or found.dtype.newbyteorder("=") != dtype:
             raise SourceError(f"{plane.path}: is {found.shape} {found.dtype}, the plate's planes are {shape} {dtype}")
         return found.astype(dtype, copy=False)
+
+    def state(self, well: WellId) -> str:
+        """What tells a well of the plate that was made anew: the hash of its pixels if hts wrote it, its documents."""
+        conversion = str(self.plate.origin.get("conversion", ""))
+        marker = Markers(self.plate.root / ".hts", CONVERT_STAGE, conversion).read(well.name) or {}
+        try:
+            documents = self.plate[well].metadata_digest()
+        except StoreError as error:
+            documents = str(error)
+        return fingerprint("plate well", 1, {"pixels": marker.get("pixels", "")}, {"documents": documents})

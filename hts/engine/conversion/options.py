@@ -9,6 +9,8 @@ from typing import Literal
 
 from hts.acquire.select import EVERYTHING, Part
 
+CONVERT_STAGE = "convert"
+"""Name of the stage in markers and fingerprints."""
 Projection = Literal["none", "max", "mean"]
 Progress = Callable[[int, int], None]
 """Called with the wells done and the wells expected."""

@@ -75,6 +75,7 @@ def field_planes(job: FieldJob, reading: Reading) -> Iterator[tuple[PlaneIndex, 
 def _project(job: FieldJob, stack: list[Plane], reading: Reading) -> Pixels | None:
     """Maximum or mean over z, in the type of the pixels; None when a plane cannot be read."""
     total: Pixels | None = None
+    sums = _sum_type(job.source.dtype)
     for plane in stack:
         pixels = _read(job, plane, reading)
         if pixels is None:
@@ -82,15 +83,21 @@ def _project(job: FieldJob, stack: list[Plane], reading: Reading) -> Pixels | No
         if job.project == "max":
             total = pixels if total is None else np.maximum(total, pixels, out=total)
         else:
-            wide = pixels.astype(np.float64)
+            wide = pixels.astype(sums)
             total = wide if total is None else np.add(total, wide, out=total)
     if total is None or job.project == "max":
         return total
-    mean = total / len(stack)
     # Half a grey level is rounded upwards, as pyramids do.
-    integer = np.issubdtype(job.source.dtype, np.integer)
-    result: Pixels = (np.floor(mean + 0.5) if integer else mean).astype(job.source.dtype)
+    mean = total / len(stack) if sums == np.float64 else (2 * total + len(stack)) // (2 * len(stack))
+    result: Pixels = mean.astype(job.source.dtype)
     return result
+
+
+def _sum_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Where sums of a stack are exact: Python's own integers for those of 64 bits, which no camera has."""
+    if dtype.kind == "f":
+        return np.dtype(np.float64)
+    return np.dtype(np.int64 if dtype.itemsize < 8 else object)
 
 
 def _read(job: FieldJob, plane: Plane, reading: Reading) -> Pixels | None:

@@ -17,8 +17,13 @@ from hts.store import write_bytes, write_json, write_table
 Place = tuple[str, int, str, int, int]
 
 
-def write_completeness(source: Source, read: Iterable[dict[str, Any]], destination: Location) -> None:
-    """The table of every expected plane: what the listing says, and the issues that reading brought to light."""
+def write_completeness(
+    source: Source, read: Iterable[dict[str, Any]], destination: Location, *, stacks: bool = False
+) -> None:
+    """The table of every expected plane: what the listing says, and the issues that reading brought to light.
+
+    Where z `stacks` were projected, one plane that cannot be used costs its whole stack.
+    """
     table = source.to_frame()
     broken: dict[Place, dict[str, Any]] = {}
     for issue in read:
@@ -28,7 +33,21 @@ def write_completeness(source: Source, read: Iterable[dict[str, Any]], destinati
     for row, place in enumerate(places):
         if statuses[row] == "found" and place in broken:
             statuses[row], reasons[row] = broken[place]["status"], broken[place]["reason"]
+    if stacks:
+        _lose_stacks(table, statuses, reasons)
     write_table(destination / ".hts" / "completeness.parquet", table.assign(Status=statuses, Reason=reasons))
+
+
+def _lose_stacks(table: pd.DataFrame, statuses: list[str], reasons: list[str]) -> None:
+    """Give the other planes of an incomplete stack the status of its first plane that cannot be used."""
+    stacks = list(zip(table["Well"], table["Field"], table["Channel"], table["T"], strict=True))
+    first: dict[tuple[str, int, str, int], tuple[str, str]] = {}
+    for stack, z, status in zip(stacks, table["Z"], statuses, strict=True):
+        if status != "found":
+            first.setdefault(stack, (status, f"its z stack is not complete: z={z} is {status}"))
+    for row, stack in enumerate(stacks):
+        if statuses[row] == "found" and stack in first:
+            statuses[row], reasons[row] = first[stack]
 
 
 def keep_vendor_files(source: Source, destination: Location) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import concurrent.futures
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
 from hts.acquire import Plane, PlaneIssue, Source
+from hts.engine.conversion.inputs import PlatePlanes
 from hts.engine.conversion.reading import FieldJob, Reading, field_planes, issue_to_json
 from hts.locations import Location
 from hts.model import FieldKey, WellId
@@ -15,6 +17,8 @@ from hts.recipe import fingerprint
 from hts.store import FieldImage, Markers, PlateSpec, clear_field, write_field
 
 VERSION = 2
+_VERSIONS = ("ETag", "etag", "md5Hash", "LastModified", "mtime", "updated", "created")
+"""What file systems of fsspec call that which changes when an object does, the surest first."""
 _Result = TypeVar("_Result")
 
 
@@ -35,17 +39,20 @@ class WellJob:
 
         What a well *is* for everything downstream is the hash of its pixels, taken while they are converted.
         """
-        sizes: dict[Location, tuple[int, int]] = {}
+        sizes: dict[Location, tuple[int, int | str]] = {}
         files = []
         for one in self.fields:
             for plane in one.planes:
                 if plane.path not in sizes:
-                    sizes[plane.path] = _size_and_time(plane)
+                    sizes[plane.path] = _size_and_version(plane.path)
                 place = [plane.field, plane.channel, plane.z, plane.t, one.source.file_name(plane), plane.index]
                 files.append([*place, *sizes[plane.path]])
         issues = [[*_place(issue), issue.status, issue.reason, issue.file] for issue in self.issues]
         fields = [one.key.field for one in self.fields]
-        return fingerprint("files", VERSION, {"files": files, "issues": issues, "fields": fields}, {})
+        seen: dict[str, Any] = {"files": files, "issues": issues, "fields": fields}
+        if self.fields and isinstance(plates := self.fields[0].source.read, PlatePlanes):
+            seen["state"] = plates.state(self.well)
+        return fingerprint("files", VERSION, seen, {})
 
 
 def well_jobs(source: Source, **how: Any) -> list[WellJob]:
@@ -64,12 +71,17 @@ def well_jobs(source: Source, **how: Any) -> list[WellJob]:
     return jobs
 
 
-def _size_and_time(plane: Plane) -> tuple[int, int]:
+def _size_and_version(path: Location) -> tuple[int, int | str]:
+    """Size and time of a file; of an object its tag, or the time where it has none: (-1, -1) when it is not there."""
     try:
-        known = plane.path.stat()
+        if isinstance(path, Path):
+            known = path.stat()
+            return known.st_size, known.st_mtime_ns
+        facts = path.fs.info(path.path)
     except OSError:
         return -1, -1
-    return int(known.st_size), int(known.st_mtime_ns)
+    version = next((str(facts[key]) for key in _VERSIONS if facts.get(key)), "")
+    return int(facts.get("size") or 0), version
 
 
 def _place(issue: PlaneIssue) -> tuple[int, str, int, int]:
