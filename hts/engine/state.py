@@ -117,8 +117,11 @@ def broken_planes(plate: Plate) -> pd.DataFrame:
 
 def plate_notes(plate: Plate) -> list[str]:
     """What the conversion wanted to be known: oddities of the folder, lines of the layout without a well."""
-    path = plate.root / ".hts" / "layout-notes.json"
-    return [*plate.origin.get("notes", []), *(read_json(path) if exists(path) else [])]
+    notes = list(plate.origin.get("notes", []))
+    for name in ("layout-notes.json", "vendor-notes.json"):
+        path = plate.root / ".hts" / name
+        notes += read_json(path) if exists(path) else []
+    return notes
 
 
 def _state(results: Path, run: dict[str, Any]) -> str:

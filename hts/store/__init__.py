@@ -10,6 +10,7 @@ from hts.store.files import (
     address,
     ensure_writable,
     exists,
+    file_errors,
     read_json,
     refuse_read_only,
     remove_file,
@@ -23,6 +24,7 @@ from hts.store.markers import Markers
 from hts.store.plate import Plate, Well
 from hts.store.tables import read_table, write_table
 from hts.store.write import FieldImage, PlaneIndex, PlateSpec, create_plate, field_path, refuse_other_files, write_field
+from hts.store.zipped import is_zip
 
 __all__ = [
     "Field",
@@ -39,7 +41,9 @@ __all__ = [
     "exclusive",
     "exists",
     "field_path",
+    "file_errors",
     "is_held",
+    "is_zip",
     "list_labels",
     "looks_like_zarr",
     "read_json",

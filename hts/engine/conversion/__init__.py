@@ -14,8 +14,9 @@ from hts.acquire import Source
 from hts.acquire.layout import read_layout
 from hts.acquire.select import select
 from hts.engine.clusters import available_cores
-from hts.engine.conversion.inputs import OME_ZARR, open_input, with_pixel_size
+from hts.engine.conversion.inputs import open_input, with_pixel_size
 from hts.engine.conversion.options import CONVERT_STAGE, ConvertOptions, Progress
+from hts.engine.conversion.plates import OME_ZARR
 from hts.engine.conversion.records import keep_vendor_files, write_completeness, write_layout
 from hts.engine.conversion.verification import Verification, verify
 from hts.engine.conversion.wells import VERSION, WellJob, Writer, is_done, well_jobs
@@ -30,6 +31,7 @@ from hts.store import (
     create_plate,
     ensure_writable,
     exclusive,
+    is_zip,
     looks_like_zarr,
     refuse_other_files,
 )
@@ -104,6 +106,8 @@ class Conversion:
                 found=f"{src} is an OME-Zarr plate already",
                 fix=f"use it as it is (hts run RECIPE {src}), or copy it into a plate of our own with --rewrite",
             )
+        if is_zip(location(dst)):
+            raise UsageError("a folder or an address to write the plate to", found=f"{dst}: zip files are only read")
         if address(source.root) == address(location(dst)):
             raise UsageError(f"a destination other than the source {src} itself", fix="choose another destination")
         source = with_pixel_size(select(source, options.part), options.pixel_size_um)

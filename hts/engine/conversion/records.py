@@ -9,10 +9,10 @@ from typing import Any
 import pandas as pd
 
 from hts.acquire import Source
-from hts.errors import SourceError
+from hts.engine.conversion.plates import VENDOR
 from hts.locations import Location, relative_name
 from hts.model import WellId
-from hts.store import write_bytes, write_json, write_table
+from hts.store import file_errors, write_bytes, write_json, write_table
 
 Place = tuple[str, int, str, int, int]
 
@@ -51,19 +51,19 @@ def _lose_stacks(table: pd.DataFrame, statuses: list[str], reasons: list[str]) -
 
 
 def keep_vendor_files(source: Source, destination: Location) -> None:
-    """Copy the microscope's own metadata under the plate, outside the keys of OME-Zarr.
-
-    Raises
-    ------
-    SourceError
-        when a file that was listed cannot be read.
-    """
+    """Copy the microscope's own metadata under the plate, outside the keys of OME-Zarr; note what cannot be read."""
+    notes = []
     for file in source.vendor_files:
+        # The copy that a plate of ours has goes to the same place in the new one.
+        name = relative_name(file, source.root).removeprefix(VENDOR + "/")
         try:
             content = file.read_bytes()
-        except OSError as error:
-            raise SourceError(f"{file} can be read", found=str(error), fix="ask for the right to read it") from error
-        write_bytes(destination / ".hts" / "vendor" / relative_name(file, source.root), content)
+        except file_errors() as error:
+            notes.append(f"{name} is not kept under the plate: it cannot be read ({' '.join(str(error).split())})")
+            continue
+        outside = name.startswith("/") or ".." in name.split("/") or "://" in name
+        write_bytes(destination.joinpath(*VENDOR.split("/"), *(file.name if outside else name).split("/")), content)
+    write_json(destination / ".hts" / "vendor-notes.json", notes)
 
 
 def write_layout(destination: Location, wells: Iterable[WellId], layout: pd.DataFrame, path: Path) -> None:

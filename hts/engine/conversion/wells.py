@@ -5,11 +5,12 @@ from __future__ import annotations
 import concurrent.futures
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 from hts.acquire import Plane, PlaneIssue, Source
-from hts.engine.conversion.inputs import PlatePlanes
+from hts.engine.conversion.plates import PlatePlanes
 from hts.engine.conversion.reading import FieldJob, Reading, field_planes, issue_to_json
 from hts.locations import Location
 from hts.model import FieldKey, WellId
@@ -46,7 +47,8 @@ class WellJob:
                 if plane.path not in sizes:
                     sizes[plane.path] = _size_and_version(plane.path)
                 place = [plane.field, plane.channel, plane.z, plane.t, one.source.file_name(plane), plane.index]
-                files.append([*place, *sizes[plane.path]])
+                stage = [plane.y_um, plane.x_um, plane.z_um, plane.acquired]
+                files.append([*place, *sizes[plane.path], *stage])
         issues = [[*_place(issue), issue.status, issue.reason, issue.file] for issue in self.issues]
         fields = [one.key.field for one in self.fields]
         seen: dict[str, Any] = {"files": files, "issues": issues, "fields": fields}
@@ -147,7 +149,7 @@ class Writer:
     def _convert_field(self, job: FieldJob) -> Reading:
         reading = Reading()
         clear_field(self.destination, job.key)
-        image = FieldImage(job.key, field_planes(job, reading), _position(job.planes), _own(job.planes))
+        image = FieldImage(job.key, field_planes(job, reading), _position(job.planes), _own(job))
         write_field(self.destination, self.spec, image)
         return reading
 
@@ -182,13 +184,19 @@ def _position(planes: Sequence[Plane]) -> dict[str, float] | None:
     return None
 
 
-def _own(planes: Sequence[Plane]) -> dict[str, Any]:
-    """Times of a field: its earliest plane, and the earliest of every time point of a series."""
+def _own(job: FieldJob) -> dict[str, Any]:
+    """Times of a field: its earliest plane; of a series also each time point's, None where nobody tells it."""
     first: dict[int, str] = {}
-    for plane in planes:
+    for plane in job.planes:
         if plane.acquired:
-            first[plane.t] = min(first.get(plane.t, plane.acquired), plane.acquired)
+            first[plane.t] = min(first.get(plane.t, plane.acquired), plane.acquired, key=_moment)
     if not first:
         return {}
-    times = [first[t] for t in sorted(first)]
-    return {"acquired": min(times)} if len(times) == 1 else {"acquired": min(times), "acquired_t": times}
+    earliest = {"acquired": min(first.values(), key=_moment)}
+    times = [first.get(t) for t in range(job.source.n_t)]
+    return {**earliest, "acquired_t": times} if len(times) > 1 else earliest
+
+
+def _moment(time: str) -> float:
+    """Seconds since 1970: texts with different time zones do not sort by themselves."""
+    return datetime.fromisoformat(time).timestamp()
