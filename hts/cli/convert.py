@@ -85,7 +85,7 @@ def convert(
     if as_json:
         emit(result)
     else:
-        _show(plate, result)
+        _show(result)
     if verification is not None and verification.different:
         return FAILED
     return FAILED_WELLS if result["wells_without_a_plane"] else 0
@@ -105,11 +105,12 @@ def part_of(wells: str | None, channels: str | None, fields: str | None) -> Any:
 
 def _summary(plate: Any, verification: Any) -> dict[str, Any]:
     from hts.engine import plate_notes
+    from hts.engine.conversion.options import as_text
 
     planes = plate.completeness()
     without = set(planes["Well"]) - set(planes.loc[planes["Status"] == "found", "Well"])
     summary = {
-        "plate": str(plate.path),
+        "plate": as_text(str(plate.path)),
         "version": plate.version,
         "wells": len(plate.wells),
         "channels": list(plate.channels) if len(without) < len(plate.wells) else [],
@@ -123,10 +124,10 @@ def _summary(plate: Any, verification: Any) -> dict[str, Any]:
     return summary
 
 
-def _show(plate: Any, result: dict[str, Any]) -> None:
+def _show(result: dict[str, Any]) -> None:
     from hts.engine import plane_problem
 
-    show(f"{plate.path}: {result['wells']} wells, channels {', '.join(result['channels'])}")
+    show(f"{result['plate']}: {result['wells']} wells, channels {', '.join(result['channels'])}")
     show("planes: " + ", ".join(f"{n} {status}" for status, n in result["planes"].items()))
     for row in result["issues"][:20]:
         show(f"  {row['Well']} field {row['Field']} {plane_problem(row)}")

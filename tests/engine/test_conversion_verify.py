@@ -90,17 +90,16 @@ def test_pixels_of_another_file_in_a_sound_shard_are_found(source: Path) -> None
     assert found.different[0].endswith("pixels differ")
 
 
-@pytest.mark.parametrize("damage", ["gone", "no JSON"])
-def test_an_image_whose_metadata_is_damaged_is_one_line(source: Path, damage: str) -> None:
+@pytest.mark.parametrize("damage", ["gone", "no JSON", "other channels"])
+def test_an_image_whose_metadata_is_damaged_costs_its_planes(source: Path, damage: str) -> None:
     plate = made(source)
     document = plate.path / "B" / "02" / "2" / "zarr.json"
     if damage == "gone":
         document.unlink()
     else:
-        document.write_text("{")
+        document.write_text("{" if damage == "no JSON" else document.read_text().replace('"GFP"', '"Red"'))
     found = verify(plate, source)
-    assert found.equal == len(ALL) - 4
-    assert found.different
+    assert (found.equal, len(found.different)) == (len(ALL) - 4, 4)
     assert all(line.startswith("B02 field 2") for line in found.different)
 
 

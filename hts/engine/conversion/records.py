@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from hts.acquire import Source
+from hts.engine.conversion.options import as_text
 from hts.engine.conversion.plates import VENDOR
 from hts.locations import Location, relative_name
 from hts.model import WellId
@@ -35,7 +36,9 @@ def write_completeness(
             statuses[row], reasons[row] = broken[place]["status"], broken[place]["reason"]
     if stacks:
         _lose_stacks(table, statuses, reasons)
-    write_table(destination / ".hts" / "completeness.parquet", table.assign(Status=statuses, Reason=reasons))
+    files = [as_text(name) for name in table["File"]]
+    table = table.assign(Status=statuses, Reason=reasons, File=files)
+    write_table(destination / ".hts" / "completeness.parquet", table)
 
 
 def _lose_stacks(table: pd.DataFrame, statuses: list[str], reasons: list[str]) -> None:
@@ -55,14 +58,16 @@ def keep_vendor_files(source: Source, destination: Location) -> None:
     notes = []
     for file in source.vendor_files:
         # The copy that a plate of ours has goes to the same place in the new one.
-        name = relative_name(file, source.root).removeprefix(VENDOR + "/")
+        name = as_text(relative_name(file, source.root)).removeprefix(VENDOR + "/")
         try:
             content = file.read_bytes()
         except file_errors() as error:
             notes.append(f"{name} is not kept under the plate: it cannot be read ({' '.join(str(error).split())})")
             continue
         outside = name.startswith("/") or ".." in name.split("/") or "://" in name
-        write_bytes(destination.joinpath(*VENDOR.split("/"), *(file.name if outside else name).split("/")), content)
+        write_bytes(
+            destination.joinpath(*VENDOR.split("/"), *(as_text(file.name) if outside else name).split("/")), content
+        )
     write_json(destination / ".hts" / "vendor-notes.json", notes)
 
 

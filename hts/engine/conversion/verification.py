@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hts.engine.conversion.reading import FieldJob, Reading, field_planes
 from hts.engine.conversion.wells import WellJob, in_threads
-from hts.errors import SourceError, StoreError
-from hts.store import Plate
+from hts.errors import HtsError, StoreError
+from hts.store import Field, Plate
 
 
 @dataclass(frozen=True)
@@ -53,17 +54,16 @@ def verify(plate: Plate, jobs: Sequence[WellJob], workers: int, verified: Callab
 
 def _compare_field(plate: Plate, job: FieldJob) -> tuple[int, list[str]]:
     """Planes that are equal, and a line for each that is not; planes that the source cannot give must be absent."""
-    try:
-        field = plate[job.key.well].field(job.key.field)
-    except (StoreError, SourceError) as error:
-        return 0, [f"{job.key}: {' '.join(str(error).split())}"]
     names = [channel.name for channel in job.source.channels]
+    field = _open(plate, job)
     equal, lines, seen = 0, [], set()
     for (t, c, z), pixels in field_planes(job, Reading()):
         seen.add((t, c, z))
-        problem = _difference(field, names[c], (t, z), pixels)
+        problem = field if isinstance(field, str) else _difference(field, names[c], (t, z), pixels)
         equal += not problem
         lines += [f"{job.key} {names[c]} t={t} z={z}: {problem}"] if problem else []
+    if isinstance(field, str):
+        return 0, lines or [f"{job.key}: {field}"]
     for c, name in enumerate(names):
         for t in range(field.sizes.get("t", 1)):
             extra = [z for z in field.z_planes(name, t) if (t, c, z) not in seen]
@@ -71,11 +71,22 @@ def _compare_field(plate: Plate, job: FieldJob) -> tuple[int, list[str]]:
     return equal, lines
 
 
-def _difference(field: Any, channel: str, place: tuple[int, int], pixels: Any) -> str:
+def _open(plate: Plate, job: FieldJob) -> Field | str:
+    """The field of the plate; what is wrong with it when it is no image with these channels."""
+    try:
+        field = plate[job.key.well].field(job.key.field)
+        channels = field.channels
+    except HtsError as error:
+        return " ".join(str(error).split())
+    expected = tuple(channel.name for channel in job.source.channels)
+    return field if channels == expected else f"has the channels {channels}, its source {expected}"
+
+
+def _difference(field: Field, channel: str, place: tuple[int, int], pixels: NDArray[Any]) -> str:
     t, z = place
     try:
         stored = field.read_plane(channel, t=t, z=z)
-    except (StoreError, SourceError) as error:
+    except HtsError as error:
         return " ".join(str(error).split())
     if stored.dtype.newbyteorder("=") != pixels.dtype or stored.shape != pixels.shape:
         return f"is {stored.shape} {stored.dtype}, its source {pixels.shape} {pixels.dtype}"
