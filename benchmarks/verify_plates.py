@@ -1,6 +1,6 @@
 """Convert plates with ``--verify`` and print a table: planes expected, found, verified, and what was said of them.
 
-python benchmarks/verify_plates.py FOLDER [FOLDER ...]
+python benchmarks/verify_plates.py [--reader NAME] FOLDER [FOLDER ...]
 """
 
 from __future__ import annotations
@@ -13,20 +13,12 @@ import tempfile
 from pathlib import Path
 
 
-def row(folder: str) -> str:
+def row(folder: str, reader: str | None) -> str:
     """One line of the table; a folder that no reader takes says why."""
     with tempfile.TemporaryDirectory() as scratch:
-        command = [
-            sys.executable,
-            "-m",
-            "hts.cli",
-            "convert",
-            folder,
-            f"{scratch}/plate.ome.zarr",
-            "--verify",
-            "--json",
-        ]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        arguments = ["convert", folder, f"{scratch}/plate.ome.zarr", "--verify", "--json"]
+        arguments += ["--reader", reader] if reader else []
+        done = subprocess.run([sys.executable, "-m", "hts.cli", *arguments], capture_output=True, text=True, check=False)
     result = json.loads(done.stdout)
     if "error" in result:
         return f"| {Path(folder).name} | – | – | – | {' '.join(result['error'].split())} |"
@@ -40,9 +32,11 @@ def row(folder: str) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folders", nargs="+", help="folders, or single files, that hold a plate each")
+    parser.add_argument("--reader", help="force this reader")
+    given = parser.parse_args()
     print("| plate | expected | found | verified | what is said |\n|---|---|---|---|---|")
-    for folder in parser.parse_args().folders:
-        print(row(folder), flush=True)
+    for folder in given.folders:
+        print(row(folder, given.reader), flush=True)
 
 
 if __name__ == "__main__":
