@@ -18,7 +18,8 @@ def row(folder: str, reader: str | None) -> str:
     with tempfile.TemporaryDirectory() as scratch:
         arguments = ["convert", folder, f"{scratch}/plate.ome.zarr", "--verify", "--json"]
         arguments += ["--reader", reader] if reader else []
-        done = subprocess.run([sys.executable, "-m", "hts.cli", *arguments], capture_output=True, text=True, check=False)
+        command = [sys.executable, "-m", "hts.cli", *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
     result = json.loads(done.stdout)
     if "error" in result:
         return f"| {Path(folder).name} | – | – | – | {' '.join(result['error'].split())} |"

@@ -53,7 +53,7 @@ PLATES = [
     Real(DATABASE + "1well-3C-2S-Zmix-T/2024-04-22/1697", "imagexpress", 12, 12, ("projections",)),
     Real(DATABASE + "SingleChannel/2023-02-21/1334", "imagexpress", 8, 8, ("beside the ZStep folders",)),
     Real("operetta_compose/operetta_plate", "operetta", 2, 2),
-    Real("faim_cv8000", "cellvoyager", 96, 96, ("4 channels, no plane has C03 561, C04 640", "dark and shading images")),
+    Real("faim_cv8000", "cellvoyager", 96, 96, ("no plane has C03 561, C04 640", "dark and shading images")),
     Real("cp_vendor_names/ExampleHuman", "arrayscan", 3, 3),
     Real("cp_vendor_names/ExampleIlluminationCorrection", "scanr", 1, 1, ("32,768 or more",)),
     Real("bian_misc/BBBC022", "ome-tiff", 3, 3),
