@@ -19,7 +19,7 @@ from hts.store.files import (
     write_json,
 )
 from hts.store.labels import list_labels, write_labels
-from hts.store.locks import exclusive, is_held
+from hts.store.locks import Held, exclusive, is_held
 from hts.store.markers import Markers
 from hts.store.plate import Plate, Well
 from hts.store.tables import read_table, write_table
@@ -29,6 +29,7 @@ from hts.store.zipped import is_zip
 __all__ = [
     "Field",
     "FieldImage",
+    "Held",
     "Markers",
     "PlaneIndex",
     "Plate",

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from hts.errors import SourceError, UsageError
 from hts.locations import Location
 from hts.store.files import file_errors, size_bytes, write_bytes
+from hts.store.folders import Folders
 from hts.store.ngff import Version
 from hts.store.shards import IMAGES, LABELS, chunks, encode_chunk, encode_shard
 
@@ -95,13 +96,24 @@ DOCUMENTS: dict[Version, str] = {"0.5": "zarr.json", "0.4": ".zarray"}
 """Name of the document that makes a folder an array."""
 
 
-def create(place: Location, spec: ArraySpec) -> None:
+def create(place: Location, spec: ArraySpec, folders: Folders) -> None:
     """Write the document of an array; an existing one of the same shape and type keeps its planes."""
-    write_bytes(place / DOCUMENTS[spec.version], array_document(spec), durable=False)
+    _write(place / DOCUMENTS[spec.version], array_document(spec), folders)
 
 
-def write_plane(place: Location, spec: ArraySpec, index: tuple[int, ...], plane: NDArray[Any]) -> None:
+def _write(place: Location, content: bytes, folders: Folders) -> None:
+    folders.make(place.parent)
+    write_bytes(place, content, durable=False)
+
+
+def write_plane(
+    place: Location, spec: ArraySpec, index: tuple[int, ...], plane: NDArray[Any], folders: Folders
+) -> None:
     """Write one whole plane (Y, X): one file in 0.5, its chunks in 0.4. It need not be read first, and never is.
+
+    Parameters
+    ----------
+    folders : what the writer of this image has made already.
 
     Raises
     ------
@@ -121,12 +133,10 @@ def write_plane(place: Location, spec: ArraySpec, index: tuple[int, ...], plane:
     compression = LABELS if spec.labels else IMAGES
     chunk, leading = chunk_shape(spec.plane), [str(i) for i in index]
     if spec.version == "0.5":
-        content = encode_shard(plane, chunk, compression)
-        write_bytes(place.joinpath("c", *leading, "0", "0"), content, durable=False)
+        _write(place.joinpath("c", *leading, "0", "0"), encode_shard(plane, chunk, compression), folders)
         return
     for (row, column), part in chunks(plane, chunk):
-        file = place.joinpath(*leading, str(row), str(column))
-        write_bytes(file, encode_chunk(part, compression), durable=False)
+        _write(place.joinpath(*leading, str(row), str(column)), encode_chunk(part, compression), folders)
 
 
 def open_read(place: Location, version: Version) -> Any:

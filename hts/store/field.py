@@ -107,8 +107,8 @@ class Field:
     @property
     def position_um(self) -> dict[str, float] | None:
         """Stage position in µm, when the microscope told it."""
-        position: dict[str, float] | None = self.attributes["hts"].get("position_um")
-        return position
+        position = self.attributes["hts"].get("position_um")
+        return position if isinstance(position, dict) else None
 
     @property
     def pixel_size(self) -> PixelSize | None:
@@ -118,7 +118,10 @@ class Field:
     @functools.cached_property
     def _absent(self) -> frozenset[tuple[int, int, int]]:
         """Places (t, c, z) of planes that were never written."""
-        return frozenset(tuple(place) for place in self.attributes["hts"].get("absent_planes", []))
+        try:
+            return frozenset((int(t), int(c), int(z)) for t, c, z in self.attributes["hts"].get("absent_planes", []))
+        except (TypeError, ValueError) as error:
+            raise self._no_image(error) from error
 
     @functools.cached_property
     def _arrays(self) -> dict[int, Any]:
@@ -151,25 +154,38 @@ class Field:
         SourceError
             when the plane is not there or cannot be read.
         """
-        there = self.z_planes(channel, t)
-        for axis, place in (("t", t), ("z", z)):
-            if not 0 <= place < self.sizes.get(axis, 1):
-                raise NotFoundError(f"{axis} from 0 to {self.sizes.get(axis, 1) - 1}", found=str(place))
-        if z not in there:
+        if not self.has_plane(channel, t=t, z=z):
             raise SourceError(
                 f"{self.key} has {channel} at t={t}, z={z}",
                 found="the plane was not acquired or could not be read when the plate was converted",
                 fix="see completeness() of the plate for the reason",
             )
-        places = {"t": t, "c": self.channels.index(channel), "z": z}
+        places = {"t": t, "c": self._number(channel), "z": z}
         return read_part(self._stored(level), tuple(places[axis] for axis in self.axes[:-2]))
 
     def z_planes(self, channel: str, t: int = 0) -> tuple[int, ...]:
         """The z planes of a channel that were acquired and could be read; all when the plate does not say."""
+        c = self._number(channel)
+        return tuple(z for z in range(self.sizes.get("z", 1)) if (t, c, z) not in self._absent)
+
+    def has_plane(self, channel: str, *, t: int = 0, z: int = 0) -> bool:
+        """Whether a plane was acquired and could be read; True for all when the plate does not say.
+
+        Raises
+        ------
+        NotFoundError
+            when the image has no such channel, time point or z.
+        """
+        c = self._number(channel)
+        for axis, place in (("t", t), ("z", z)):
+            if not 0 <= place < self.sizes.get(axis, 1):
+                raise NotFoundError(f"{axis} from 0 to {self.sizes.get(axis, 1) - 1}", found=str(place))
+        return (t, c, z) not in self._absent
+
+    def _number(self, channel: str) -> int:
         if channel not in self.channels:
             raise NotFoundError(f"one of the channels {', '.join(self.channels)}", found=channel)
-        c = self.channels.index(channel)
-        return tuple(z for z in range(self.sizes.get("z", 1)) if (t, c, z) not in self._absent)
+        return self.channels.index(channel)
 
     def label_names(self) -> tuple[str, ...]:
         """Names of the listed label images."""

@@ -80,12 +80,17 @@ def _cause(place: Location, error: Exception) -> tuple[str, str]:
 def refuse_read_only(place: Location) -> None:
     """Raise `StoreError` when `place` lies in a zip file: those are only read."""
     if not isinstance(place, Path) and place.protocol == "zip":
-        archive = place.storage_options.get("fo", place)
-        raise StoreError(
-            f"{archive} can be written",
-            found="a zip file; plates in zip files are read-only",
-            fix=f"unpack it, or make a plate of its own: hts convert {archive} <name>.ome.zarr --rewrite",
-        )
+        raise read_only_zip(place.storage_options.get("fo", place))
+
+
+def read_only_zip(archive: Any) -> StoreError:
+    """What to say to who wants to write into a zip file."""
+    return StoreError(
+        f"{archive} can be written",
+        found="a zip file; plates in zip files are read-only",
+        fix="write to a folder such as <name>.ome.zarr; a plate that is in a zip file is unpacked, or copied into a"
+        f" plate of its own: hts convert {archive} <name>.ome.zarr --rewrite",
+    )
 
 
 def write_bytes(place: Location, content: bytes, *, durable: bool = True) -> None:
@@ -109,9 +114,14 @@ def write_bytes(place: Location, content: bytes, *, durable: bool = True) -> Non
             place.fs.pipe_file(place.path, content)
 
 
+def part_name(name: str) -> str:
+    """What the file `name` is called until it is whole; a process that is killed can leave that behind."""
+    return f".{name}.part"
+
+
 def _write_local(path: Path, content: bytes, durable: bool) -> None:
     # One writer per file: a fixed name, so that what a killed process leaves is overwritten by the next.
-    temporary = path.with_name(f".{path.name}.part")
+    temporary = path.with_name(part_name(path.name))
     try:
         with _open_new(temporary) as file:
             file.write(content)

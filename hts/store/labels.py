@@ -12,6 +12,7 @@ from hts.store import ngff
 from hts.store.arrays import ArraySpec, create, write_plane
 from hts.store.field import Field
 from hts.store.files import read_if_there
+from hts.store.folders import Folders
 from hts.store.groups import METADATA, read_attributes, write_group
 from hts.store.pyramid import halve_labels, level_shapes
 from hts.store.write import FORMAT
@@ -32,6 +33,7 @@ def write_labels(field: Field, labels: Mapping[str, NDArray[np.int32]]) -> None:
     multiscale = field.multiscale
     where = multiscale.axes, multiscale.sizes[0] or (1.0,) * len(multiscale.axes)
     axes = tuple(name for name in multiscale.names if name != "c")
+    folders = Folders(field.location)
     for name, plane in labels.items():
         place = field.location / "labels" / name
         shape = (plane.shape[0], plane.shape[1])
@@ -39,8 +41,8 @@ def write_labels(field: Field, labels: Mapping[str, NDArray[np.int32]]) -> None:
         for level, level_shape in enumerate(level_shapes(shape)):
             leading = (1,) * (len(axes) - 2)
             spec = ArraySpec((*leading, *level_shape), "<u4", axes, field.version, labels=True)
-            create(place / str(level), spec)
-            write_plane(place / str(level), spec, (0,) * len(leading), level_plane)
+            create(place / str(level), spec, folders)
+            write_plane(place / str(level), spec, (0,) * len(leading), level_plane, folders)
             level_plane = halve_labels(level_plane)
         ome = ngff.label_image(name, shape, where, field.version)
         write_group(place, ome, {"format": FORMAT}, field.version)

@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
 from hts.errors import StoreError, UsageError
 from hts.locations import Location
@@ -39,14 +39,28 @@ SETTLE_S = 2.0
 """How long who takes over a lock object waits to see whether somebody else does the same."""
 
 
+class Held:
+    """A lock that is held, as :func:`exclusive` gives it. On disk nobody can take it away."""
+
+    def still_ours(self) -> None:
+        """Look whether the lock is ours still; call it before each commit, which must not mix with another writer's.
+
+        Raises
+        ------
+        StoreError
+            when another process has taken it over, or the object store does not answer.
+        """
+
+
 @contextlib.contextmanager
-def exclusive(folder: Location, purpose: str) -> Iterator[None]:
+def exclusive(folder: Location, purpose: str) -> Iterator[Held]:
     """Hold `folder` for one writer.
 
     On disk the lock goes away with the process, also after SIGKILL. On an object store it is an object ``.lock``
     that is made by a conditional PUT (If-None-Match) and rewritten every 10 s while its holder lives. One that is
     older than 60 s was left behind by a process that died, and is taken over; clocks of machines that share a plate
-    must therefore agree within some seconds.
+    must therefore agree within some seconds. Stores without conditional PUTs are found out by a second one, which must
+    fail; there the last of several who begin at the same time wins, and who begins waits 2 s to see who that was.
 
     Raises
     ------
@@ -57,8 +71,8 @@ def exclusive(folder: Location, purpose: str) -> Iterator[None]:
     """
     refuse_read_only(folder)
     ensure_writable(folder)
-    with _locked_folder(folder, purpose) if isinstance(folder, Path) else _locked_address(folder, purpose):
-        yield
+    with _locked_folder(folder, purpose) if isinstance(folder, Path) else _locked_address(folder, purpose) as held:
+        yield held
 
 
 def is_held(folder: Location) -> bool:
@@ -88,7 +102,7 @@ def _refusal(folder: Location, purpose: str, holder: str, wait: str) -> UsageErr
 
 
 @contextlib.contextmanager
-def _locked_folder(folder: Path, purpose: str) -> Iterator[None]:
+def _locked_folder(folder: Path, purpose: str) -> Iterator[Held]:
     path = folder / LOCK_NAME
     with contextlib.ExitStack() as held:
         # Only taking the lock is about the lock: what goes wrong while it is held has its own name.
@@ -103,7 +117,7 @@ def _locked_folder(folder: Path, purpose: str) -> Iterator[None]:
             file.truncate(0)
             file.write(f"process {os.getpid()}")
             file.flush()
-        yield
+        yield Held()
 
 
 def _lock(file: IO[str]) -> None:
@@ -145,46 +159,81 @@ def _read_holder(place: Location) -> _Holder | None:
         return _Holder("unknown", 0, "", 0.0)
 
 
-def _say(place: Location, token: str) -> bytes:
+def _say(token: str) -> bytes:
     return json.dumps(asdict(_Holder(socket.gethostname(), os.getpid(), token, time.time()))).encode()
 
 
+class _HeldObject(Held):
+    """A lock object of ours, which a thread keeps fresh until :meth:`end`."""
+
+    def __init__(self, folder: UPath, token: str) -> None:
+        self._folder, self._place, self._token = folder, folder / LOCK_NAME, token
+        self._ended, self._lost = threading.Event(), threading.Event()
+        self._beats = threading.Thread(target=self._beat, name="hts-lock", daemon=True)
+        self._beats.start()
+
+    def still_ours(self) -> None:
+        if not self._lost.is_set():
+            holder = _read_holder(self._place)
+            # That there is none means that another process has taken it over and has ended already.
+            if holder is None or holder.token != self._token:
+                self._lost.set()
+        self.refuse_lost()
+
+    def refuse_lost(self) -> None:
+        if self._lost.is_set():
+            raise StoreError(
+                f"{self._folder} was ours alone until the end",
+                found="another process took its lock over",
+                cause=f"this process stood still, or could not reach the store, for more than {STALE_S:.0f} s",
+                fix="give the command again: what is committed is kept",
+            )
+
+    def end(self) -> None:
+        self._ended.set()
+        self._beats.join()
+        if not self._lost.is_set():
+            remove_file(self._place)
+
+    def _beat(self) -> None:
+        """Say every few seconds that the holder lives, until it ends or somebody else has taken the lock over."""
+        last = time.monotonic()
+        while not self._lost.is_set() and not self._ended.wait(HEARTBEAT_S):
+            # A store that does not answer for a moment costs nothing; for a minute, the lock.
+            with contextlib.suppress(*file_errors(StoreError)):
+                holder = _read_holder(self._place)
+                if holder is not None and holder.token == self._token:
+                    write_bytes(self._place, _say(self._token))
+                    last = time.monotonic()
+                elif holder is not None:
+                    self._lost.set()
+            if time.monotonic() - last >= STALE_S:
+                self._lost.set()
+
+
 @contextlib.contextmanager
-def _locked_address(folder: UPath, purpose: str) -> Iterator[None]:
-    place, token = folder / LOCK_NAME, uuid.uuid4().hex
-    _take(place, token, folder, purpose)
-    ended, lost = threading.Event(), threading.Event()
-    beats = threading.Thread(target=_beat, args=(place, token, ended, lost), name="hts-lock", daemon=True)
-    beats.start()
+def _locked_address(folder: UPath, purpose: str) -> Iterator[Held]:
+    token = uuid.uuid4().hex
+    _take(folder, purpose, token)
+    held = _HeldObject(folder, token)
     try:
-        yield
+        yield held
     finally:
-        ended.set()
-        beats.join()
-        if not lost.is_set():
-            remove_file(place)
-    if lost.is_set():
-        raise StoreError(
-            f"{folder} was ours alone until the end",
-            found="another process took its lock over",
-            cause=f"this process stood still, or could not reach the store, for more than {STALE_S:.0f} s",
-            fix="give the command again: what is committed is kept",
-        )
+        held.end()
+    held.refuse_lost()
 
 
-def _take(place: UPath, token: str, folder: UPath, purpose: str) -> None:
+def _take(folder: UPath, purpose: str, token: str) -> None:
     """Make the lock object, or take over one that was left behind."""
-    with storage_errors(place):
-        try:
-            place.fs.pipe_file(place.path, _say(place, token), mode="create")
-        except FileExistsError:
-            pass
-        else:
-            return
+    place = folder / LOCK_NAME
     holder = _read_holder(place)
-    if holder is None or holder.age_s >= STALE_S:
-        # The last of several who take it over at the same time wins, and all of them see who that was.
-        write_bytes(place, _say(place, token))
+    if holder is None:
+        if _create(place, token):
+            return
+        holder = _read_holder(place)
+    if holder is None or holder.token == token or holder.age_s >= STALE_S:
+        # The last of several who write it at the same time wins, and all of them see who that was.
+        write_bytes(place, _say(token))
         time.sleep(SETTLE_S)
         holder = _read_holder(place)
     if holder is None or holder.token != token:
@@ -193,18 +242,24 @@ def _take(place: UPath, token: str, folder: UPath, purpose: str) -> None:
         raise _refusal(folder, purpose, shown, wait)
 
 
-def _beat(place: Location, token: str, ended: Any, lost: Any) -> None:
-    """Say every few seconds that the holder lives, until it ends or somebody else has taken the lock over."""
-    last = time.monotonic()
-    while not ended.wait(HEARTBEAT_S):
-        # A store that does not answer for a moment costs nothing; for a minute, the lock.
-        with contextlib.suppress(*file_errors(StoreError)):
-            holder = _read_holder(place)
-            if holder is not None and holder.token == token:
-                write_bytes(place, _say(place, token))
-                last = time.monotonic()
-            elif holder is not None:
-                lost.set()
-        if lost.is_set() or time.monotonic() - last >= STALE_S:
-            lost.set()
-            return
+def _create(place: UPath, token: str) -> bool:
+    """Make the lock object if there is none; False when there is one, or when the store may have let two make it.
+
+    A store that does not know the condition overwrites: a second try, which must be refused, shows it. File systems
+    of fsspec without a method of their own look first and write then, which lets two pass at the same time.
+    """
+    from fsspec import AbstractFileSystem
+
+    if not _put_new(place, token):
+        return False
+    looks_first = getattr(place.fs.pipe_file, "__func__", None) is AbstractFileSystem.pipe_file
+    return not looks_first and not _put_new(place, token)
+
+
+def _put_new(place: UPath, token: str) -> bool:
+    with storage_errors(place):
+        try:
+            place.fs.pipe_file(place.path, _say(token), mode="create")
+        except FileExistsError:
+            return False
+    return True

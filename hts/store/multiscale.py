@@ -20,14 +20,11 @@ _UNITS_UM = {
     "meter": 1e6,
     "inch": 25_400.0,
     "foot": 304_800.0,
-    # What software writes that does not follow the specification's names.
-    "nm": 1e-3,
-    "um": 1.0,
-    "µm": 1.0,
-    "μm": 1.0,
+    "ångström": 1e-4,
     "micron": 1.0,
-    "mm": 1e3,
 }
+_SYMBOLS_UM = {"Å": 1e-4, "pm": 1e-6, "nm": 1e-3, "um": 1.0, "µm": 1.0, "μm": 1.0, "mm": 1e3, "cm": 1e4, "m": 1e6}
+"""What software writes that does not follow the specification's names. Case counts: Mm is no mm."""
 _AXES = frozenset("tczyx")
 
 
@@ -57,7 +54,7 @@ class Multiscale:
             paths = tuple(str(dataset["path"]) for dataset in meta["datasets"])
             whole = _scale(meta, len(axes)) or (1.0,) * len(axes)
             levels = [_scale(dataset, len(axes)) for dataset in meta["datasets"]]
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise StoreError(
                 "multiscales have axes and datasets with paths and scales",
                 found=f"{type(error).__name__}: {error}",
@@ -77,21 +74,33 @@ class Multiscale:
 
     @property
     def pixel_size(self) -> PixelSize | None:
-        """Micrometres a pixel of the full image; None when y or x has no known unit."""
-        unit, sizes = self._units_um(), self.sizes[0]
-        if sizes is None or not {"y", "x"} <= set(unit):
-            return None
-        edge = dict(zip(self.names, sizes, strict=True))
-        return PixelSize(edge["y"] * unit["y"], edge["x"] * unit["x"], edge["z"] * unit["z"] if "z" in unit else None)
+        """Micrometres a pixel of the full image; None when y or x has no known unit, or no size above 0."""
+        unit = self._units_um()
+        edges = {name: size * unit[name] for name, size in self._known_sizes(0).items() if name in unit}
+        return PixelSize(edges["y"], edges["x"], edges.get("z")) if {"y", "x"} <= set(edges) else None
 
     def edges(self, level: int) -> dict[str, float]:
         """Edge lengths of a pixel of a level by axis: µm where a unit is known, else as the image says, or 1."""
-        unit, sizes = self._units_um(), self.sizes[level] or (1.0,) * len(self.axes)
-        return {name: size * unit.get(name, 1.0) for name, size in zip(self.names, sizes, strict=True)}
+        unit, sizes = self._units_um(), self._known_sizes(level)
+        return {name: sizes[name] * unit.get(name, 1.0) if name in sizes else 1.0 for name in self.names}
+
+    def _known_sizes(self, level: int) -> dict[str, float]:
+        """Sizes of a level by axis; none for axes along which it has no size that a pixel can have."""
+        known = dict(zip(self.names, self.sizes[level] or (), strict=False))
+        return {name: size for name, size in known.items() if 0 < size < math.inf}
 
     def _units_um(self) -> dict[str, float]:
-        known = {axis["name"]: _UNITS_UM.get(str(axis.get("unit"))) for axis in self.axes if axis["name"] in "zyx"}
+        known = {axis["name"]: _unit_um(axis.get("unit")) for axis in self.axes if axis["name"] in "zyx"}
         return {name: unit for name, unit in known.items() if unit is not None}
+
+
+def _unit_um(unit: Any) -> float | None:
+    """Micrometres in a unit of length; names in any case, plural and British spelling. None when it is not known."""
+    text = str(unit).strip()
+    name = text.casefold().removesuffix("s")
+    if name.endswith("metre"):
+        name = name.removesuffix("metre") + "meter"
+    return _SYMBOLS_UM.get(text, _UNITS_UM.get(name))
 
 
 def _scale(entry: dict[str, Any], n_axes: int) -> tuple[float, ...] | None:

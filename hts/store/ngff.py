@@ -23,6 +23,8 @@ AXES: tuple[dict[str, str], ...] = (
     {"name": "y", "type": "space"},
     {"name": "x", "type": "space"},
 )
+_ACQUISITION = {"name": str, "description": str, "starttime": int, "endtime": int}
+"""Keys of an entry of ``acquisitions`` with their types, but for those that the plate says (OME-NGFF 0.4, 0.5)."""
 Window = tuple[float, float]
 Space = tuple[tuple[Mapping[str, Any], ...], tuple[float, ...]]
 """Axes with their units, and the size of a pixel of the full image along each."""
@@ -57,9 +59,11 @@ def plate(
 ) -> dict[str, Any]:
     """Plate metadata; rows and columns are those of the whole plate, so that maps keep their geometry.
 
-    ``acquisition`` may hold ``name``, ``description``, ``starttime`` and ``endtime`` (seconds since 1970).
+    ``acquisition`` may hold ``name``, ``description``, ``starttime`` and ``endtime`` (whole seconds since 1970);
+    nothing else of it is written, because the block is not ours to add keys to.
     """
-    known = {"id": 0, "name": name, "maximumfieldcount": field_count, **(acquisition or {})}
+    told = {key: value for key, value in (acquisition or {}).items() if type(value) is _ACQUISITION.get(key)}
+    known = {"id": 0, "name": name, "maximumfieldcount": field_count, **told}
     return {
         "plate": {
             "version": version,

@@ -16,13 +16,17 @@ from hts.locations import Location
 from hts.model import Channel, FieldKey, PixelSize, PlateLayout, WellId
 from hts.store import ngff
 from hts.store.arrays import ArraySpec, create, write_plane
-from hts.store.files import forget_listing, read_if_there, storage_errors
+from hts.store.files import forget_listing, part_name, read_if_there, read_only_zip, refuse_read_only, storage_errors
+from hts.store.folders import Folders
 from hts.store.groups import METADATA, write_group
 from hts.store.ngff import Version
 from hts.store.pyramid import halve_image, level_shapes
+from hts.store.zipped import is_zip
 
 FORMAT = 2
 """What images and labels of ours say under ``hts.format``: every plane that is not listed as absent has its file."""
+_BEGINNING = (".hts", ".zgroup", *(part_name(name) for name in ("zarr.json", ".zgroup", ".zattrs")))
+"""What a conversion that was killed can leave before there is a plate; Zarr v2 has .zgroup before the attributes."""
 PlaneIndex = tuple[int, int, int]
 """Time point, channel and z of a plane, zero-based."""
 
@@ -70,10 +74,13 @@ def create_plate(place: Location, spec: PlateSpec) -> None:
     Raises
     ------
     UsageError
-        when something else than a plate, or a plate of the other version, is already there.
+        when something else than a plate, or a plate of the other version, is already there, or the pixels are no
+        numbers on a line, such as complex ones.
     StoreError
-        when it cannot be written.
+        when it cannot be written; zip files are read-only.
     """
+    if spec.dtype.kind not in "biuf":
+        raise UsageError("pixels that are integers, floats or true and false", found=spec.dtype.name)
     refuse_other_files(place)
     _refuse_other_version(place, spec.ngff)
     field_count = max((len(fields) for fields in spec.fields.values()), default=0)
@@ -89,13 +96,18 @@ def create_plate(place: Location, spec: PlateSpec) -> None:
 
 
 def refuse_other_files(place: Location) -> None:
-    """Raise `UsageError` when something else than a plate, or the beginning of one, is at `place`."""
+    """Raise `UsageError` when something else than a plate, or the beginning of one, is at `place`.
+
+    `StoreError` when its name is that of a zip file: a plate written there could not be opened, or would hide one.
+    """
+    if is_zip(place):
+        raise read_only_zip(place)
+    refuse_read_only(place)
     if any(read_if_there(place / name) is not None for name in METADATA.values()):
         return
     with storage_errors(place, "read"):
         forget_listing(place)
-        # Zarr v2 writes .zgroup before the attributes that make it a plate.
-        if place.exists() and any(path.name not in (".hts", ".zgroup") for path in _children(place)):
+        if place.exists() and any(path.name not in _BEGINNING for path in _children(place)):
             raise UsageError(
                 f"{place} is new, empty or a plate that an earlier conversion began",
                 found="other files",
@@ -125,13 +137,14 @@ def write_field(place: Location, spec: PlateSpec, image: FieldImage) -> None:
     be told. Threads may write different fields at the same time.
     """
     folder = field_path(place, image.key)
-    levels = _create_levels(folder, spec)
+    folders = Folders(folder.parent)
+    levels = _create_levels(folder, spec, folders)
     ranges: dict[int, list[ngff.Window]] = {}
     absent = set(itertools.product(range(spec.n_t), range(len(spec.channels)), range(spec.n_z)))
     for index, plane in image.planes:
         ranges.setdefault(index[1], []).append(contrast(plane))
         for level, array in enumerate(levels):
-            write_plane(folder / str(level), array, index, plane)
+            write_plane(folder / str(level), array, index, plane, folders)
             if level + 1 < len(levels):
                 plane = halve_image(plane)
         absent.discard(index)
@@ -147,20 +160,22 @@ def write_field(place: Location, spec: PlateSpec, image: FieldImage) -> None:
     write_group(folder, ome, own, spec.ngff)
 
 
-def _create_levels(folder: Location, spec: PlateSpec) -> list[ArraySpec]:
+def _create_levels(folder: Location, spec: PlateSpec, folders: Folders) -> list[ArraySpec]:
     axes = tuple(axis["name"] for axis in ngff.AXES)
     leading = (spec.n_t, len(spec.channels), spec.n_z)
     levels = [ArraySpec(leading + shape, spec.dtype.str, axes, spec.ngff) for shape in level_shapes(spec.shape)]
     for level, array in enumerate(levels):
-        create(folder / str(level), array)
+        create(folder / str(level), array, folders)
     return levels
 
 
 def contrast(plane: NDArray[Any]) -> ngff.Window:
     """Contrast window of a plane: its 0.5th and 99.8th percentile, from every fourth pixel of large planes.
 
-    Pixels that are not finite do not count: JSON has no number for them.
+    Pixels that are not finite do not count: JSON has no number for them. True and false are 1 and 0.
     """
+    if plane.dtype == np.bool_:
+        return 0.0, 1.0
     step = 4 if plane.size > 512 * 512 else 1
     values = plane[::step, ::step]
     values = values[np.isfinite(values)]

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 from hts.errors import NotFoundError, StoreError
 from hts.locations import Location, is_local
 from hts.store.files import address, file_errors
-from hts.store.groups import METADATA
 
 if TYPE_CHECKING:
     from upath import UPath
 
 SUFFIXES = (".zip", ".ozx")
+GROUP_FILES = ("zarr.json", ".zgroup", ".zattrs", ".zarray")
+"""Documents that make a folder a part of a plate, whole or damaged."""
 
 
 def is_zip(place: Location) -> bool:
@@ -39,7 +40,9 @@ def root_in_zip(place: Location) -> UPath:
     options = {} if isinstance(place, Path) else dict(place.storage_options)
     try:
         root: UPath = UPath("zip://", protocol="zip", fo=address(place), target_options=options)
-        tops = [path.name for path in root.iterdir()]
+        tops = sorted(root.iterdir(), key=str)
+        # What systems and people put beside a plate is hidden, or a file.
+        folders = [top for top in tops if not top.name.startswith(("__", ".")) and top.is_dir()]
     except FileNotFoundError as error:
         raise NotFoundError(f"a plate at {place}", found="nothing", fix="check the path") from error
     except file_errors(zipfile.BadZipFile) as error:
@@ -48,7 +51,4 @@ def root_in_zip(place: Location) -> UPath:
             found=f"{type(error).__name__}: {error}",
             cause="it is not whole, or no zip file",
         ) from error
-    folders = [name for name in tops if name not in ("__MACOSX", ".DS_Store")]
-    if len(folders) == 1 and not set(tops) & set(METADATA.values()):
-        return root / folders[0]
-    return root
+    return root if len(folders) != 1 or any(top.name in GROUP_FILES for top in tops) else folders[0]

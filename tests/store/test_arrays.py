@@ -14,18 +14,18 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from hts.errors import SourceError, UsageError
+from hts.store import arrays
 from hts.store.arrays import (
     CHUNK_PX,
     ArraySpec,
     Stored,
     array_document,
     chunk_shape,
-    create,
     open_read,
     read_part,
     shard_shape,
-    write_plane,
 )
+from hts.store.folders import Folders
 from tests.store.plates import pixels, shards
 
 AXES = ("t", "c", "z", "y", "x")
@@ -33,8 +33,13 @@ AXES = ("t", "c", "z", "y", "x")
 
 def _make(place, shape, dtype="<u2", axes=AXES, **settings):
     spec = ArraySpec(shape, dtype, axes, **settings)
-    create(place, spec)
+    arrays.create(place, spec, Folders(place.parent))
     return spec
+
+
+def write_plane(place, spec, index, plane):
+    """Each plane by a writer of its own."""
+    arrays.write_plane(place, spec, index, plane, Folders(place))
 
 
 def _read(place, index, version="0.5"):

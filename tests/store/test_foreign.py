@@ -134,7 +134,21 @@ def test_labels_with_other_axes_than_their_metadata_are_refused(tmp_path):
         field.read_labels("floats")
 
 
-@pytest.mark.parametrize(("unit", "um"), [("nanometer", 1e-3), ("millimeter", 1e3), ("micrometer", 1), ("um", 1)])
+_MICROMETERS = (
+    "micrometer",
+    "Micrometer",
+    "micrometre",
+    "Micrometres",
+    "microns",
+    "MICRON",
+    "um",
+    "\u00b5m",
+    "\u03bcm",
+)
+_OTHERS = (("nanometer", 1e-3), ("millimeter", 1e3), ("nm", 1e-3), (" mm ", 1e3), ("Ångström", 1e-4))
+
+
+@pytest.mark.parametrize(("unit", "um"), [*((name, 1) for name in _MICROMETERS), *_OTHERS])
 def test_units_and_scales_of_dataset_and_multiscale_are_multiplied(tmp_path, unit, um):
     axes = [{"name": axis, "type": "space", "unit": unit} for axis in "zyx"]
     plate = _one_image(tmp_path / "p", foreign.ints((2, 9, 9)), axes, [4.0, 2.0, 1.0], whole=[1.0, 0.5, 0.25])
@@ -143,10 +157,21 @@ def test_units_and_scales_of_dataset_and_multiscale_are_multiplied(tmp_path, uni
     np.testing.assert_allclose(plate["A01"].fields[0].to_xarray().coords["x"].values[0], 0.125 * um)
 
 
-@pytest.mark.parametrize("unit", [None, "parsec", "pixel"])
+@pytest.mark.parametrize("unit", [None, "parsec", "pixel", "", "s", "Mm", 3, ["um"]])
 def test_an_unknown_unit_is_no_pixel_size(tmp_path, unit):
     axes = [{"name": axis, "type": "space"} | ({"unit": unit} if unit else {}) for axis in "yx"]
     assert _one_image(tmp_path / "p", foreign.ints((9, 9)), axes, [2.0, 2.0]).pixel_size is None
+
+
+@pytest.mark.parametrize(("scale", "z_um"), [([0, 1, 1], None), ([-2, 1, 1], None), ([2, 0, 1], 2), ([2, 1, -1], 2)])
+def test_a_size_that_no_pixel_has_is_none(tmp_path, scale, z_um):
+    axes = [{"name": "z", "type": "space", "unit": "micrometer"}, *YX]
+    plate = _one_image(tmp_path / "p", foreign.ints((2, 9, 9)), axes, scale)
+    assert plate.pixel_size == (PixelSize(1, 1, z_um) if min(scale[1:]) > 0 else None)
+    array = plate["A01"].fields[0].to_xarray()
+    assert array.attrs["unit"] == ("micrometer" if min(scale[1:]) > 0 else "pixel")
+    for axis in "zyx":
+        assert array.coords[axis].values[1] > array.coords[axis].values[0]
 
 
 @VERSIONS
@@ -313,5 +338,6 @@ def test_what_is_no_zip_file_is_said(tmp_path):
     with pytest.raises(StoreError, match=r"e.zip is an OME-Zarr plate\n  found: a folder without"):
         Plate.open(tmp_path / "e.zip")
     spec = spec_for((40, 40))
-    write_one(tmp_path / "folder.zip", spec, stack(spec))
+    write_one(tmp_path / "folder", spec, stack(spec))
+    (tmp_path / "folder").rename(tmp_path / "folder.zip")
     assert Plate.open(location(str(tmp_path / "folder.zip")))["B03"].fields[0].key == KEY

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 
 import pytest
+from fsspec import AbstractFileSystem
 
 import hts.store.locks
 from hts.errors import StoreError, UsageError
 from hts.locations import location
-from hts.store import exclusive, is_held, write_bytes
+from hts.store import exclusive, is_held, remove_file, write_bytes
 from hts.store.files import read_bytes, read_if_there
 
 
@@ -97,3 +99,59 @@ def test_a_holder_that_lost_the_lock_says_so_and_leaves_it_to_the_other(place, m
     with pytest.raises(StoreError, match="another process took its lock over"):
         held.__exit__(None, None, None)
     assert json.loads(read_bytes(place / ".lock"))["token"] == "theirs"
+
+
+@pytest.mark.parametrize("by", [_left_by_another, lambda place, age_s: remove_file(place / ".lock")])
+def test_a_holder_sees_at_once_that_the_lock_is_lost(place, by):
+    """Before a heartbeat: also when the other has ended already."""
+    with contextlib.ExitStack() as held:
+        lock = held.enter_context(exclusive(place, "run"))
+        lock.still_ours()
+        by(place, age_s=0)
+        for _ in range(2):
+            with pytest.raises(StoreError, match=r"another process took its lock over(.|\n)*stood still"):
+                lock.still_ours()
+        with pytest.raises(StoreError, match="another process took its lock over"):
+            held.close()
+
+
+def test_on_disk_the_lock_is_ours_until_the_end(tmp_path):
+    with exclusive(tmp_path / "p", "run") as lock:
+        lock.still_ours()
+        (tmp_path / "p" / ".lock").write_text("somebody")
+        lock.still_ours()
+
+
+def _overwrites(self, path, value, mode="overwrite", **_):
+    with self.open(path, "wb") as file:
+        file.write(value)
+
+
+@pytest.fixture(params=[_overwrites, AbstractFileSystem.pipe_file], ids=["overwrites", "looks first"])
+def without_conditions(request, memory, monkeypatch):
+    """A store that has no conditional PUT: it overwrites, or looks first and then writes."""
+    monkeypatch.setattr(type(location(memory).fs), "pipe_file", request.param)
+    return location(memory) / "p" / ".hts"
+
+
+def test_a_store_without_conditional_puts_is_found_out(without_conditions, monkeypatch):
+    waits = []
+    monkeypatch.setattr(hts.store.locks.time, "sleep", waits.append)
+    with exclusive(without_conditions, "convert") as lock:
+        assert waits == [hts.store.locks.SETTLE_S]
+        lock.still_ours()
+        with pytest.raises(UsageError, match="another process works on it"), exclusive(without_conditions, "run"):
+            pytest.fail("the lock was given twice")
+    assert not is_held(without_conditions)
+
+
+def test_without_conditional_puts_the_last_of_two_wins(without_conditions, monkeypatch):
+    monkeypatch.setattr(hts.store.locks.time, "sleep", lambda _: _left_by_another(without_conditions, 0))
+    with pytest.raises(UsageError, match="process 77 on elsewhere"), exclusive(without_conditions, "run"):
+        pytest.fail("the lock was given twice")
+
+
+def test_with_conditional_puts_nobody_waits(place, monkeypatch):
+    monkeypatch.setattr(hts.store.locks.time, "sleep", lambda _: pytest.fail("waited"))
+    with exclusive(place, "run"):
+        assert is_held(place)

@@ -110,6 +110,9 @@ def test_version_4_says_its_version_in_every_block_and_keeps_them_at_the_top():
 
 def test_a_plate_tells_when_it_was_acquired():
     told = {"starttime": 1_700_000_000, "description": "first run"}
-    ome = ngff.group(ngff.plate("p", PlateLayout(2, 3), [WellId(0, 0)], 1, acquisition=told))["attributes"]["ome"]
+    ours = {"barcode": "P1", "started": "2023-11-14T22:13:20", "time_step_s": 60.0, "endtime": "later", "name": None}
+    ome = ngff.group(ngff.plate("p", PlateLayout(2, 3), [WellId(0, 0)], 1, acquisition=told | ours))["attributes"][
+        "ome"
+    ]
     assert list(RULES["plate"](ome, True)) == []
     assert ome["plate"]["acquisitions"] == [{"id": 0, "name": "p", "maximumfieldcount": 1, **told}]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import shutil
 
 import numpy as np
@@ -214,6 +215,31 @@ def test_unknown_planes_are_refused_and_never_counted_from_the_end(field, place)
     ((axis, value),) = place.items()
     with pytest.raises(NotFoundError, match=rf"{axis} from 0 to 0\n  found: {value}"):
         field.read_plane("DNA", **place)
+
+
+def test_has_plane_says_what_was_acquired(tmp_path):
+    spec = spec_for((40, 40), n_z=2, n_t=2)
+    create_plate(tmp_path / "p", spec)
+    write_field(tmp_path / "p", spec, FieldImage(KEY, planes_of(stack(spec), {(1, 0, 1), (0, 1, 0)})))
+    field = Plate.open(tmp_path / "p")[WELL].fields[0]
+    there = {(t, c, z): field.has_plane(field.channels[c], t=t, z=z) for t, c, z in np.ndindex(2, 2, 2)}
+    assert [place for place, has in there.items() if not has] == [(0, 1, 0), (1, 0, 1)]
+    assert (field.z_planes("DNA"), field.z_planes("DNA", 1)) == ((0, 1), (0,))
+    with pytest.raises(NotFoundError, match="one of the channels DNA, Actin\n  found: GFP"):
+        field.has_plane("GFP")
+    with pytest.raises(NotFoundError, match="z from 0 to 1\n  found: 2"):
+        field.has_plane("DNA", z=2)
+
+
+@pytest.mark.parametrize("own", [{"absent_planes": 3}, {"absent_planes": [[0, 0]]}, {"absent_planes": [["a", 0, 0]]}])
+def test_what_is_damaged_of_ours_costs_its_field(field, own):
+    document = json.loads((field.location / "zarr.json").read_text("utf-8"))
+    document["attributes"]["hts"] |= own | {"position_um": [1, 2]}
+    (field.location / "zarr.json").write_text(json.dumps(document))
+    again = Plate.open(field.location.parents[2])[WELL].fields[0]
+    assert again.position_um is None
+    with pytest.raises(SourceError, match="B03 field 1 is an image\n  found: "):
+        again.has_plane("DNA")
 
 
 def test_a_field_without_whole_metadata_costs_itself_only(field):

@@ -7,8 +7,17 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from hts.errors import UsageError
-from hts.store import FieldImage, Markers, Plate, create_plate, list_labels, write_field, write_labels
+from hts.errors import StoreError, UsageError
+from hts.store import (
+    FieldImage,
+    Markers,
+    Plate,
+    create_plate,
+    list_labels,
+    refuse_other_files,
+    write_field,
+    write_labels,
+)
 from hts.store.write import contrast
 from tests.store.plates import KEY, WELL, planes_of, run_python, spec_for, stack, write_one
 
@@ -44,6 +53,79 @@ def test_a_file_in_the_way_is_refused_and_kept(tmp_path):
     with pytest.raises(UsageError, match="is new, empty or a plate"):
         create_plate(tmp_path / "p", spec_for((40, 40)))
     assert (tmp_path / "p").read_text() == "something"
+
+
+_KILLED_BEFORE = """
+import os, signal, sys
+from pathlib import Path
+from hts.store import create_plate
+from tests.store.plates import spec_for
+rename = os.replace
+def kill(old, new):
+    if Path(new).name == sys.argv[2]:
+        os.kill(os.getpid(), signal.SIGKILL)
+    rename(old, new)
+os.replace = kill
+create_plate(Path(sys.argv[1]), spec_for((40, 40), ngff=sys.argv[3]))
+"""
+
+
+@pytest.mark.parametrize(("document", "version"), [("zarr.json", "0.5"), (".zgroup", "0.4"), (".zattrs", "0.4")])
+def test_a_process_that_is_killed_before_its_first_document_is_whole_blocks_nothing(tmp_path, document, version):
+    done = run_python(_KILLED_BEFORE, tmp_path / "p", document, version)
+    assert done.returncode == -9
+    assert (tmp_path / "p" / f".{document}.part").exists()
+    spec = spec_for((40, 40), ngff=version)
+    assert write_one(tmp_path / "p", spec, stack(spec)).read_plane("DNA").any()
+    assert not list(tmp_path.rglob("*.part"))
+
+
+@pytest.mark.parametrize("name", ["out.ozx", "out.zip", "OUT.ZIP"])
+def test_a_plate_is_never_made_under_the_name_of_a_zip_file(tmp_path, name):
+    for refuse in (lambda place: create_plate(place, spec_for((40, 40))), refuse_other_files):
+        with pytest.raises(StoreError, match=rf"{name} can be written\n  found: a zip file.*read-only"):
+            refuse(tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("dtype", [np.complex64, "M8[s]", object, "U3"])
+def test_pixels_that_are_no_numbers_on_a_line_are_refused(tmp_path, dtype):
+    with pytest.raises(UsageError, match="pixels that are integers, floats or true and false\n  found: "):
+        create_plate(tmp_path / "p", spec_for((40, 40), pixel_size=None, dtype=np.dtype(dtype)))
+    assert not (tmp_path / "p").exists()
+
+
+@pytest.mark.parametrize("version", ["0.5", "0.4"])
+def test_planes_of_true_and_false_are_kept_with_their_pyramid(tmp_path, version):
+    spec = spec_for((301, 300), bool, ngff=version)
+    values = np.random.default_rng(0).random((1, 2, 1, 301, 300)) < 0.5
+    field = write_one(tmp_path / "p", spec, values)
+    np.testing.assert_array_equal(field.read_plane("Actin"), values[0, 1, 0])
+    half = field.read_plane("Actin", level=1)
+    means = np.pad(values[0, 1, 0], ((0, 1), (0, 0)), mode="edge").reshape(151, 2, 150, 2).mean((1, 3))
+    np.testing.assert_array_equal(half, means >= 0.5)
+    assert half.dtype == bool
+    window = field.attributes["ome"]["omero"]["channels"][0]["window"]
+    assert window == {"start": 0.0, "end": 1.0, "min": 0.0, "max": 1.0}
+
+
+@pytest.mark.parametrize("version", ["0.5", "0.4"])
+def test_every_folder_is_made_once_and_without_failing_tries(tmp_path, monkeypatch, version):
+    """Calls to the system are what a plane costs besides its compression."""
+    spec = spec_for((1100, 300), n_z=2, ngff=version)
+    create_plate(tmp_path / "p", spec)
+    made, opened = [], []
+    mkdir, true_open = os.mkdir, open
+    monkeypatch.setattr(os, "mkdir", lambda path, *how: (made.append(str(path)), mkdir(path, *how)))
+    monkeypatch.setattr(
+        "builtins.open", lambda path, *how, **more: (opened.append(path), true_open(path, *how, **more))[1]
+    )
+    write_field(tmp_path / "p", spec, FieldImage(KEY, planes_of(stack(spec))))
+    monkeypatch.undo()
+    folder = tmp_path / "p" / "B" / "03" / "1"
+    assert sorted(made) == sorted(str(path) for path in (folder, *folder.rglob("*")) if path.is_dir())
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert len([path for path in opened if str(path).startswith(str(folder))]) == len(files)
 
 
 def test_the_image_document_comes_last(tmp_path):

@@ -6,18 +6,13 @@ import sys
 import zipfile
 import zlib
 from itertools import islice
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hts.errors import NotFoundError, StoreError
 from hts.locations import Location, location
 from hts.store.validate.findings import Check
+from hts.store.zipped import GROUP_FILES, SUFFIXES, root_in_zip
 
-if TYPE_CHECKING:
-    from upath import UPath
-
-_ZIP_NAMES = (".zip", ".ozx")
-_GROUP_FILES = ("zarr.json", ".zgroup", ".zattrs", ".zarray")
 _MICROSCOPE = (".tif", ".tiff", ".htd", ".mlf", ".mrf", ".mes", ".nd2", ".czi", ".xml", ".lif", ".oir")
 _LOOK_AT = 200
 
@@ -64,35 +59,22 @@ def open_place(where: str | Location, check: Check) -> Location | None:
         raise StoreError(f"{where} can be looked at", found=f"{type(error).__name__}: {error}") from error
     if not is_file:
         return place
-    if not place.name.lower().endswith(_ZIP_NAMES):
+    if not place.name.lower().endswith(SUFFIXES):
         check.error("file", "", _file_text(place))
         return None
     try:
-        return _zip_top(place)
-    except storage_failures() as error:
-        text = f"A zip file is expected, found one that cannot be opened ({error}). Copy or download it again."
+        return root_in_zip(place)
+    except StoreError as error:
+        reason = error.__cause__ or error
+        text = f"A zip file is expected, found one that cannot be opened ({reason}). Copy or download it again."
         check.error("zip", "", text)
         return None
 
 
 def _file_text(place: Location) -> str:
-    if place.name in _GROUP_FILES:
+    if place.name in GROUP_FILES:
         return "A folder is expected, found one of its metadata files. Name the folder that holds it."
     return "A plate (a folder, or a .zip or .ozx file) is expected, found another file. OME-Zarr is a folder."
-
-
-def _zip_top(place: Location) -> UPath:
-    """The folder inside a zip file that holds the plate: the top, or the only folder there."""
-    from upath import UPath
-
-    options: Any = {} if isinstance(place, Path) else {"target_options": dict(place.storage_options)}
-    top: UPath = UPath("zip://", fo=str(place), **options)
-    children: list[UPath] = sorted(top.iterdir(), key=str)
-    if not any(child.name in _GROUP_FILES for child in children):
-        folders = [child for child in children if child.is_dir() and not child.name.startswith(("__", "."))]
-        if len(folders) == 1:
-            return folders[0]
-    return top
 
 
 def describe_other(place: Location, check: Check) -> None:
@@ -103,7 +85,7 @@ def describe_other(place: Location, check: Check) -> None:
     except storage_failures() as error:
         check.error("unreadable", "", f"The folder is expected to be readable, found {type(error).__name__}: {error}.")
         return
-    plates = [name for name in names if name.lower().rstrip("/").endswith((".zarr", *_ZIP_NAMES))]
+    plates = [name for name in names if name.lower().rstrip("/").endswith((".zarr", *SUFFIXES))]
     if not names:
         check.error("empty", "", "An OME-Zarr plate is expected, found an empty folder.")
     elif plates:
