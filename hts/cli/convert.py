@@ -94,12 +94,16 @@ def convert(
 def part_of(wells: str | None, channels: str | None, fields: str | None) -> Any:
     """The part of a plate that the options name."""
     from hts.acquire.select import Part, parse_fields
+    from hts.errors import UsageError
     from hts.model import parse_wells
 
+    names = None if channels is None else tuple(filter(None, (name.strip() for name in channels.split(","))))
+    if names == ():
+        raise UsageError("names of channels, such as DAPI,GFP", found=repr(channels))
     return Part(
-        wells=parse_wells(wells) if wells else None,
-        fields=parse_fields(fields) if fields else None,
-        channels=tuple(name.strip() for name in channels.split(",")) if channels else None,
+        wells=None if wells is None else parse_wells(wells),
+        fields=None if fields is None else parse_fields(fields),
+        channels=names,
     )
 
 

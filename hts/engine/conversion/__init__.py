@@ -24,6 +24,7 @@ from hts.errors import UsageError
 from hts.locations import Location, location
 from hts.recipe import Recipe, fingerprint
 from hts.store import (
+    Held,
     Markers,
     Plate,
     PlateSpec,
@@ -143,8 +144,8 @@ class Conversion:
         layout = read_layout(Path(self.options.layout)) if self.options.layout else None
         ensure_writable(self.destination.parent)
         self._refuse_foreign()
-        with exclusive(self.destination / ".hts", "convert"):
-            self._convert_wells(progress)
+        with exclusive(self.destination / ".hts", "convert") as held:
+            self._convert_wells(progress, held)
             if layout is not None:
                 write_layout(self.destination, self.source.wells, layout, Path(self.options.layout or ""))
         return Plate.open(self.destination)
@@ -200,13 +201,13 @@ class Conversion:
         for well in markers.units():
             markers.discard(well)
 
-    def _convert_wells(self, progress: Progress | None) -> None:
+    def _convert_wells(self, progress: Progress | None, held: Held) -> None:
         self._forget_other_conversion()
         create_plate(self.destination, self.spec)
         markers = Markers(self.destination / ".hts", CONVERT_STAGE, str((self.spec.origin or {})["conversion"]))
         todo = [job for job in self.jobs if self.options.overwrite or not is_done(job, markers)]
         committed = _counter(progress, len(self.jobs) - len(todo), len(self.jobs))
-        Writer(self.destination, self.spec, markers).convert(todo, self.workers, committed)
+        Writer(self.destination, self.spec, markers, held).convert(todo, self.workers, committed)
         known = (markers.read(job.well.name) for job in self.jobs)
         issues = (issue for marker in known if marker for issue in marker["issues"])
         write_completeness(self.source, issues, self.destination, stacks=self.projected)

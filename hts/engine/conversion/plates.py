@@ -85,7 +85,7 @@ def from_plate(plate: Plate) -> Source:
         root=plate.path,
         reader=OME_ZARR,
         plate_name=plate.name,
-        channels=tuple(_channels(plate, names)),
+        channels=tuple(_channels(plate, names, looks)),
         n_z=n_z,
         n_t=n_t,
         planes=tuple(row for row in rows if isinstance(row, Plane)),
@@ -176,8 +176,12 @@ def _known_issues(plate: Plate) -> dict[tuple[Any, ...], PlaneIssue]:
     return issues
 
 
-def _channels(plate: Plate, names: Iterable[str]) -> Iterator[Channel]:
-    colors = plate.channel_colors
+def _channels(plate: Plate, names: Iterable[str], looks: Iterable[_Look]) -> Iterator[Channel]:
+    """Channels as our own conversion knew them, else in the colour of the first field that has them."""
+    colors: dict[str, str] = {}
+    for look in looks:
+        if look.field is not None and not colors.keys() >= set(look.channels):
+            colors = look.field.channel_colors | colors
     known = {entry["name"]: entry for entry in plate.origin.get("channels", ())}
     for name in names:
         yield Channel(**known[name]) if name in known else Channel(name, colors.get(name, "FFFFFF"))

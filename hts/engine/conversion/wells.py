@@ -15,7 +15,7 @@ from hts.engine.conversion.reading import FieldJob, Reading, field_planes, issue
 from hts.locations import Location
 from hts.model import FieldKey, WellId
 from hts.recipe import fingerprint
-from hts.store import FieldImage, Markers, PlateSpec, clear_field, write_field
+from hts.store import FieldImage, Held, Markers, PlateSpec, clear_field, write_field
 
 VERSION = 2
 _VERSIONS = ("ETag", "etag", "md5Hash", "LastModified", "mtime", "updated", "created")
@@ -126,6 +126,7 @@ class Writer:
     destination: Location
     spec: PlateSpec
     markers: Markers
+    held: Held
 
     def convert(self, jobs: Sequence[WellJob], workers: int, committed: Callable[[], None]) -> None:
         """Convert and commit these wells; `committed` is called after each. What breaks off loses no committed well."""
@@ -142,6 +143,7 @@ class Writer:
             state = states[one.key.well]
             state.read[one.key.field] = reading
             if len(state.read) == len(state.job.fields):
+                self.held.still_ours()
                 state.commit(self.markers)
                 del states[one.key.well]
                 committed()
