@@ -27,6 +27,7 @@ FORMAT = 2
 """What images and labels of ours say under ``hts.format``: every plane that is not listed as absent has its file."""
 _BEGINNING = (".hts", ".zgroup", *(part_name(name) for name in ("zarr.json", ".zgroup", ".zattrs")))
 """What a conversion that was killed can leave before there is a plate; Zarr v2 has .zgroup before the attributes."""
+CONTRAST_PX = 256
 PlaneIndex = tuple[int, int, int]
 """Time point, channel and z of a plane, zero-based."""
 
@@ -170,13 +171,13 @@ def _create_levels(folder: Location, spec: PlateSpec, folders: Folders) -> list[
 
 
 def contrast(plane: NDArray[Any]) -> ngff.Window:
-    """Contrast window of a plane: its 0.5th and 99.8th percentile, from every fourth pixel of large planes.
+    """Contrast window of a plane: its 0.5th and 99.8th percentile, from about 256 × 256 of its pixels, evenly spread.
 
     Pixels that are not finite do not count: JSON has no number for them. True and false are 1 and 0.
     """
     if plane.dtype == np.bool_:
         return 0.0, 1.0
-    step = 4 if plane.size > 512 * 512 else 1
+    step = max(1, max(plane.shape) // CONTRAST_PX)
     values = plane[::step, ::step]
     values = values[np.isfinite(values)]
     values = values.view(np.uint8) if values.dtype == bool else values
