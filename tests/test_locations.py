@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 from upath import UPath
 
 from hts.errors import UsageError
-from hts.locations import is_local, location
+from hts.locations import file_errors, is_local, location, printable, relative_name
 
 
 def test_text_without_a_protocol_is_a_path(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -34,3 +35,21 @@ def test_an_address_keeps_its_protocol_and_behaves_like_a_path() -> None:
 def test_an_unknown_protocol_is_refused_with_a_remedy() -> None:
     with pytest.raises(UsageError, match=r"carrier-pigeon.*\n.*pip install"):
         location("carrier-pigeon://plate")
+
+
+@pytest.mark.parametrize("where", ["~nosuchuser-hts/x", "~nosuchuser-hts"])
+def test_the_home_of_nobody_is_refused(where: str) -> None:
+    with pytest.raises(UsageError, match=r"nosuchuser-hts.*\n.*in full"):
+        location(where)
+
+
+def test_a_name_that_is_no_utf8_is_escaped_and_any_other_kept() -> None:
+    folder = Path("/data/plate")
+    assert relative_name(folder / "a" / "10 µm.tif", folder) == "a/10 µm.tif"
+    assert relative_name(Path(os.fsdecode(b"/data/plate/10_\xb5m.tif")), folder) == r"10_\xb5m.tif"
+    assert printable("\ud800\udcff") == r"\ud800\xff"
+
+
+def test_errors_of_object_stores_are_those_of_the_client_that_is_loaded() -> None:
+    exceptions = pytest.importorskip("botocore.exceptions")
+    assert {OSError, exceptions.BotoCoreError, exceptions.ClientError, KeyError} <= set(file_errors(KeyError))

@@ -13,10 +13,11 @@ import numpy as np
 
 from hts.acquire.colors import color_of
 from hts.acquire.listing import ImageFile, Listing
+from hts.acquire.opened import Expected
 from hts.acquire.planes import read_header, read_pixels
 from hts.acquire.table import UNKNOWN, Acquisition, Plane, PlaneIssue, PlaneReader, Source
 from hts.errors import SourceError
-from hts.locations import Location
+from hts.locations import Location, printable
 from hts.model import Channel, PixelSize, WellId
 
 HEADERS_LOOKED_AT = 9
@@ -117,11 +118,11 @@ def build_source(listing: Listing, sightings: Iterable[Sighting], facts: PlateFa
         issues.update(_missing(files, facts.announced, combinations, names))
     planes = tuple(_plane(key, files[key][0], names) for key in sorted(files) if key not in issues)
     shape, dtype, header_notes = _majority(planes, listing, facts.dtype)
-    offset = _offset(planes, dtype)
+    offset = _offset(planes, shape, dtype)
     return Source(
         root=listing.root,
         reader=facts.reader,
-        plate_name=facts.plate_name,
+        plate_name=printable(facts.plate_name),
         channels=tuple(_coloured(facts.channels)),
         n_z=1 + max(key.z for key in files),
         n_t=1 + max(key.t for key in files),
@@ -131,7 +132,7 @@ def build_source(listing: Listing, sightings: Iterable[Sighting], facts: PlateFa
         shape=shape,
         dtype=dtype,
         vendor_files=facts.vendor_files,
-        notes=(*listing.notes, *facts.notes, *sparse, *header_notes, *_offset_notes(offset)),
+        notes=tuple(map(printable, (*listing.notes, *facts.notes, *sparse, *header_notes, *_offset_notes(offset)))),
         acquisition=facts.acquisition,
         offset=offset,
         read=facts.read,
@@ -267,7 +268,7 @@ def _missing(
 
 
 def _issue(key: PlaneKey, names: Sequence[str], status: str, reason: str, file: str) -> PlaneIssue:
-    return PlaneIssue(key.well, key.field, names[key.channel], key.z, key.t, status, reason, file)
+    return PlaneIssue(key.well, key.field, names[key.channel], key.z, key.t, status, printable(reason), printable(file))
 
 
 def _plane(key: PlaneKey, one: Sighting, names: Sequence[str]) -> Plane:
@@ -279,14 +280,14 @@ def _coloured(channels: Sequence[Channel]) -> Iterator[Channel]:
         yield replace(channel, color=color_of(channel, place, len(channels))) if channel.color == _WHITE else channel
 
 
-def _offset(planes: Sequence[Plane], dtype: np.dtype[Any]) -> int:
+def _offset(planes: Sequence[Plane], shape: tuple[int, int], dtype: np.dtype[Any]) -> int:
     """2^15 where no pixel of a few planes lies below it: cameras of 15 bits or fewer were written as signed numbers."""
     if dtype != np.uint16 or not planes:
         return 0
     found = False
     for plane in list(spread(planes, PLANES_LOOKED_AT))[:PLANES_LOOKED_AT]:
         try:
-            found = bool(read_pixels(plane.path, plane.index).min() >= SIGNED_OFFSET)
+            found = bool(read_pixels(plane.path, plane.index, Expected(shape)).min() >= SIGNED_OFFSET)
         except SourceError:
             continue
         if not found:
@@ -321,7 +322,7 @@ def _majority(
         raise SourceError(
             f"an image that can be read in {listing.root}",
             found=f"none of {len(listing.images)}; {refusals[0] if refusals else 'all are empty or have a double'}",
-            fix="copy the plate again from the microscope",
+            fix="copy the plate again from where it was acquired or archived",
         )
     (shape, common), n_equal = votes.most_common(1)[0]
     notes = [] if n_equal == votes.total() else [_deviation_note(votes, shape, common)]

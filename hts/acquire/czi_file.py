@@ -28,10 +28,11 @@ from numpy.typing import NDArray
 from hts.acquire.copies import LocalCopy, local_copy
 from hts.acquire.descriptions import Header, ImageFacts
 from hts.acquire.metadata import number
-from hts.acquire.opened import OpenFiles, reading, refused
+from hts.acquire.opened import ANYTHING, Expected, OpenFiles, reading, refused
+from hts.errors import SourceError
 from hts.locations import Location
 
-BROKEN = (ValueError, LookupError, TypeError, struct.error, RuntimeError, ArithmeticError, EOFError, MemoryError)
+BROKEN = (ValueError, LookupError, TypeError, struct.error, RuntimeError, ArithmeticError, EOFError)
 """What pylibCZIrw and the decoders raise on damaged bytes."""
 
 KIND = "a CZI file"
@@ -50,6 +51,7 @@ _BLOCK_HEAD_BYTES = 256
 _DIRECTORY_HEAD_BYTES = 128
 _XML_HEAD_BYTES = 256
 _MAX_EDGE_PX = 1_000_000
+_MAX_CHANNELS = 1_000
 _TAG = re.compile(rb"<(AcquisitionTime|StageXPosition|StageYPosition|FocusPosition)>([^<]*)<")
 
 
@@ -176,17 +178,19 @@ class OpenCzi:
         self.file.close()
 
 
-def pixels(path: Location, index: int | None = None) -> NDArray[Any]:
+def pixels(path: Location, index: int | None = None, expected: Expected = ANYTHING) -> NDArray[Any]:
     """Pixels (Y, X) of the plane that sub-block ``index`` begins, a new array in native byte order.
 
     Raises
     ------
     SourceError
         in one line with file and reason, when the file is missing, truncated, damaged or no CZI, when a sub-block is
-        not where the directory says, or when the plane is not one grey plane.
+        not where the directory says, or when the plane is not one grey plane or not as expected.
     """
     with reading(path, KIND, BROKEN), FILES.use(path) as opened:
         block = _choose(opened, index)
+        place = opened.place_of(block)
+        expected.check(path, (place.h, place.w), TYPES[block.pixel_type])
         if opened.is_composed and (len(opened.planes[block.plane]) > 1 or block.compression not in _DECODED):
             return _compose(opened, block)
         return _decode(opened, block)
@@ -201,13 +205,15 @@ def header(path: Location, index: int | None = None) -> Header:
 
 
 def check_kind(path: Location, block: Block) -> None:
-    """Raise SourceError for colours, files in several parts and sizes that no plane has."""
+    """Raise SourceError for colours, files in several parts, and sizes and channels that no file has."""
     if block.pixel_type not in TYPES:
         raise refused(path, "is a colour image, grey planes are expected")
     if block.part:
         raise refused(path, "is one of several files of a CZI in parts: join them in ZEN")
     if not 0 < min(block.place[2:]) <= max(block.place[2:]) <= _MAX_EDGE_PX:
         raise refused(path, f"has a plane of {block.place.h} × {block.place.w} pixels: its directory is damaged")
+    if not 0 <= block.c < _MAX_CHANNELS:
+        raise refused(path, f"has an image of channel {block.c}: its directory is damaged")
 
 
 def _open(path: Location) -> OpenCzi:
@@ -365,6 +371,6 @@ def _uncompressed(opened: OpenCzi, block: Block, raw: bytes) -> bytes:
 def block_tags(opened: OpenCzi, block: Block) -> Tags:
     """Tags of a sub-block; empty where it is damaged, which its pixels will say."""
     tags = Tags()
-    with suppress(OSError):
+    with suppress(SourceError):
         tags = opened.tags(block)
     return tags

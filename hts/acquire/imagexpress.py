@@ -14,11 +14,12 @@ from hts.acquire.descriptions import ImageFacts
 from hts.acquire.htd import Htd, read_htd
 from hts.acquire.imagexpress_headers import WaveHeaders, acquisition, pixel_size, read_wave_headers, with_stage
 from hts.acquire.imagexpress_names import Shot, parse_shots, refuse_several_acquisitions, without_levels
+from hts.acquire.indexed import folder_of
 from hts.acquire.listing import Listing
 from hts.acquire.table import Source
 from hts.acquire.zsteps import place_z, time_copies
 from hts.errors import SourceError
-from hts.locations import Location, relative_name
+from hts.locations import Location
 from hts.model import Channel
 
 _UNCERTAIN_WEIGHT = 0.5
@@ -104,7 +105,7 @@ def _htd_files(listing: Listing) -> tuple[Location, ...]:
         when they belong to several plates: files of one would hide those of another.
     """
     files = [path for path in listing.once("htd", _all_htd_files) if path.is_file()]
-    folders = (relative_name(path, listing.root).removesuffix(path.name) for path in files)
+    folders = (folder_of(path, listing) for path in files)
     plates = sorted({without_levels(folder) or "the folder itself" for folder in folders})
     if len(plates) > 1:
         raise SourceError(

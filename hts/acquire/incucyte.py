@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from hts.acquire.build import PlateFacts, Sighting, Stage, build_source, header_pixel_size, left_out_note
 from hts.acquire.listing import ImageFile, Listing
 from hts.acquire.metadata import natural, time_step_s, well_of
+from hts.acquire.opened import Expected
 from hts.acquire.planes import read_header, read_pixels, read_plane
 from hts.acquire.table import Acquisition, Plane, Source
 from hts.errors import SourceError
@@ -250,8 +251,7 @@ def read_widened(plane: Plane, shape: tuple[int, int], dtype: np.dtype[Any]) -> 
     SourceError
         as :func:`hts.acquire.read_plane`.
     """
-    found = read_pixels(plane.path, plane.index)
-    fits = found.dtype.kind == "u" and found.dtype.itemsize <= np.dtype(dtype).itemsize
-    if fits and found.shape == tuple(shape):
+    found = read_pixels(plane.path, plane.index, Expected(shape))
+    if found.dtype.kind == "u" and found.dtype.itemsize <= np.dtype(dtype).itemsize:
         return found.astype(dtype, copy=False)
     return read_plane(plane, shape, dtype)

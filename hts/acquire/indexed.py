@@ -17,7 +17,7 @@ from statistics import median
 
 from hts.acquire.build import Sighting, Stage, absent, is_absent
 from hts.acquire.listing import ImageFile, Listing
-from hts.acquire.metadata import whole
+from hts.acquire.metadata import read_text, whole
 from hts.errors import SourceError
 from hts.locations import Location, relative_name
 from hts.model import PixelSize, WellId
@@ -64,7 +64,8 @@ def find_index(listing: Listing, names: Sequence[str]) -> Location | None:
 
 def folder_of(path: Location, listing: Listing) -> str:
     """The folder of a file relative to the root, empty or with ``/`` at its end."""
-    return relative_name(path, listing.root).removesuffix(path.name)
+    head, slash, _ = relative_name(path, listing.root).rpartition("/")
+    return head + slash
 
 
 def file_of(stated: str, folder: str, listing: Listing) -> ImageFile:
@@ -201,6 +202,6 @@ def _seconds(text: str) -> float:
 
 def _equal(paths: Iterable[Location]) -> bool:
     try:
-        return len({path.read_bytes() for path in paths}) == 1
-    except OSError:
+        return len({read_text(path) for path in paths}) == 1
+    except SourceError:
         return False

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
 
+from hts.acquire.opened import file_problems
 from hts.errors import NotFoundError, SourceError
-from hts.locations import Location
+from hts.locations import Location, expanded, printable
 
 if TYPE_CHECKING:
     from upath import UPath
@@ -18,12 +20,16 @@ if TYPE_CHECKING:
 IMAGE_SUFFIXES = (".tif", ".tiff", ".nd2", ".czi")
 _OWN_FOLDERS = (".zarr", ".hts")
 _THUMBNAIL = "_thumb"
+_SPECIAL = "is no regular file"
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
 class ImageFile:
-    """An image; ``name`` is relative to the root with ``/``, ``problem`` says why it is no readable file."""
+    """An image; ``name`` is relative to the root with ``/``, ``problem`` says why it is no readable file.
+
+    A name with bytes that are no UTF-8 has them escaped (:func:`hts.locations.printable`); ``path`` has them raw.
+    """
 
     path: Location
     name: str
@@ -54,14 +60,19 @@ class Listing:
         NotFoundError
             when there is nothing of that name.
         SourceError
-            when it may not be listed.
+            when it may not be listed, or is neither a folder nor a file.
+        StoreError
+            when it lies in a store that cannot be reached.
         """
         notes: list[str] = []
         if isinstance(where, Path):
-            where = Path(os.path.abspath(where.expanduser()))
-        if not where.exists():
-            raise NotFoundError(f"a folder of images at {where}", found="nothing there", fix="check the path")
-        chosen = None if where.is_dir() else where
+            where = Path(os.path.abspath(expanded(where)))
+        with file_problems(where):
+            if not where.exists():
+                raise NotFoundError(f"a folder of images at {where}", found="nothing there", fix="check the path")
+            chosen = None if where.is_dir() else where
+        if isinstance(chosen, Path) and not chosen.is_file():
+            raise SourceError(f"a folder of images at {where}", found=f"what {_SPECIAL}", fix="check the path")
         root = where if chosen is None else chosen.parent
         found = sorted(_files(root, notes), key=lambda image: image.name)
         if notes and not found:
@@ -115,10 +126,8 @@ def _files(root: Location, notes: list[str]) -> Iterator[ImageFile]:
 
 def _find(root: UPath) -> Iterator[ImageFile]:
     """Files below an address, by one listing of everything: object stores have no folders to walk."""
-    try:
+    with file_problems(root):
         known = root.fs.find(root.path, detail=True)
-    except (OSError, ValueError) as error:
-        raise SourceError(f"{root} can be listed", found=f"{type(error).__name__}: {error}") from error
     prefix = root.fs._strip_protocol(root.path).rstrip("/") + "/"
     for key, facts in known.items():
         *folders, name = key.removeprefix(prefix).split("/")
@@ -135,32 +144,43 @@ def _walk(root: Path, notes: list[str]) -> Iterator[ImageFile]:
         try:
             with os.scandir(folder) as entries:
                 for entry in entries:
-                    if not entry.is_dir() or is_image(entry.name):
-                        yield _image_file(entry, prefix)
+                    if is_image(entry.name):
+                        yield ImageFile(Path(entry.path), printable(prefix + entry.name), _problem(entry))
+                    elif problem := _no_file_or_folder(entry):
+                        notes.append(printable(f"{prefix}{entry.name} {problem}: it is left out"))
+                    elif entry.is_file():
+                        yield ImageFile(Path(entry.path), printable(prefix + entry.name))
                     elif _enter(entry.name) and (identity := _identity(entry.stat())) not in seen:
                         # A linked folder is followed, once: a link to a parent would never end.
                         seen.add(identity)
                         stack.append((entry.path, f"{prefix}{entry.name}/"))
         except OSError as error:
-            notes.append(f"folder {folder} cannot be listed ({error.strerror}); its files count as missing")
+            notes.append(printable(f"folder {folder} cannot be listed ({error.strerror}); its files count as missing"))
 
 
 def _identity(status: os.stat_result) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
+def _no_file_or_folder(entry: os.DirEntry[str]) -> str:
+    """Why an entry is neither, such as a link to itself or a pipe, which would never end when it is read."""
+    try:
+        return "" if entry.is_file() or entry.is_dir() else _SPECIAL
+    except OSError as error:
+        return f"cannot be looked at ({error.strerror})"
+
+
 def _enter(folder_name: str) -> bool:
     return not folder_name.startswith(".") and not folder_name.lower().endswith(_OWN_FOLDERS)
-
-
-def _image_file(entry: os.DirEntry[str], prefix: str) -> ImageFile:
-    return ImageFile(Path(entry.path), prefix + entry.name, _problem(entry) if is_image(entry.name) else "")
 
 
 def _problem(entry: os.DirEntry[str]) -> str:
     try:
         if entry.is_dir():
             return "is a folder with the name of an image"
-        return "" if entry.stat().st_size else "file is empty (0 bytes)"
+        status = entry.stat()
+        if not stat.S_ISREG(status.st_mode):
+            return _SPECIAL
+        return "" if status.st_size else "file is empty (0 bytes)"
     except OSError as error:
         return f"file cannot be looked at ({error.strerror})"

@@ -24,9 +24,10 @@ from hts.acquire.build import (
     left_out_note,
     with_z_step,
 )
+from hts.acquire.indexed import folder_of
 from hts.acquire.listing import ImageFile, Listing, is_image
 from hts.acquire.manifest_table import Entry, Manifest, is_manifest, parse_manifest
-from hts.acquire.metadata import decode, is_absolute, points_outside, read_text
+from hts.acquire.metadata import head_of, is_absolute, points_outside, read_text
 from hts.acquire.table import Source
 from hts.errors import SourceError
 from hts.locations import Location, relative_name
@@ -109,9 +110,8 @@ def _manifests(listing: Listing) -> list[Location]:
 
 def _head(path: Location) -> str:
     try:
-        with path.open("rb") as file:
-            return decode(file.read(_HEAD_BYTES)).partition("\n")[0]
-    except OSError:
+        return head_of(path, _HEAD_BYTES).partition("\n")[0]
+    except SourceError:
         return ""
 
 
@@ -168,8 +168,7 @@ class _Finder:
     def __init__(self, listing: Listing, manifest: Location) -> None:
         self._images = listing.images_by_name
         self._root = listing.root.as_posix().rstrip("/") + "/"
-        own = relative_name(manifest, listing.root)
-        self._home = own[: len(own) - len(manifest.name)]
+        self._home = folder_of(manifest, listing)
         self._by_base: dict[str, list[str]] = defaultdict(list)
         for name in self._images:
             self._by_base[name.rpartition("/")[2]].append(name)

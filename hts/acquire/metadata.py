@@ -16,6 +16,7 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import cast
 
+from hts.acquire.opened import file_problems
 from hts.errors import SourceError, UsageError
 from hts.locations import Location
 from hts.model import WellId
@@ -39,12 +40,18 @@ def read_text(path: Location) -> str:
     Raises
     ------
     SourceError
-        when the file cannot be read from the disk.
+        when the file cannot be read.
+    StoreError
+        when it lies in a store that cannot be reached.
     """
-    try:
+    with file_problems(path):
         return decode(path.read_bytes())
-    except OSError as error:
-        raise SourceError(f"{path}: the file cannot be read ({error.strerror or error})") from error
+
+
+def head_of(path: Location, n_bytes: int) -> str:
+    """The first bytes of a text file; errors as :func:`read_text`."""
+    with file_problems(path), path.open("rb") as file:
+        return decode(file.read(n_bytes))
 
 
 def decode(raw: bytes) -> str:

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hts.acquire.descriptions import Header, ImageFacts
-from hts.acquire.opened import OpenFiles, reading, refused
+from hts.acquire.opened import ANYTHING, Expected, OpenFiles, reading, refused
 from hts.locations import Location
 from hts.model import PixelSize
 
@@ -36,7 +36,6 @@ BROKEN = (
     RuntimeError,
     ArithmeticError,
     EOFError,
-    MemoryError,
 )
 """What nd2 raises on damaged bytes; an UnboundLocalError for a channel without a probe is among it (nd2 0.12)."""
 
@@ -70,6 +69,10 @@ class OpenNd2:
     def shape(self) -> tuple[int, int]:
         return int(self.nd2.attributes.heightPx), int(self.nd2.attributes.widthPx or 0)
 
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return np.dtype(self.nd2.dtype).newbyteorder("=")
+
     def has_frame(self, frame: int) -> bool:
         return _FRAME % frame in self.chunks
 
@@ -78,17 +81,18 @@ class OpenNd2:
         self.file.close()
 
 
-def pixels(path: Location, index: int | None = None) -> NDArray[Any]:
+def pixels(path: Location, index: int | None = None, expected: Expected = ANYTHING) -> NDArray[Any]:
     """Pixels (Y, X) of plane ``index`` (frame × channels + channel), a new array in native byte order.
 
     Raises
     ------
     SourceError
         in one line with file and reason, when the file is missing, truncated, damaged or no nd2, when the frame is not
-        in it or lies elsewhere than its map says, or when the plane is not one grey plane.
+        in it or lies elsewhere than its map says, or when the plane is not one grey plane or not as expected.
     """
     with reading(path, KIND, BROKEN), FILES.use(path) as opened:
         frame, channel = _choose(path, opened, index)
+        expected.check(path, opened.shape, opened.dtype)
         _check_frame(path, opened, frame)
         planes = _frame(opened, frame)
         return np.array(planes[channel], dtype=planes.dtype.newbyteorder("="), order="C")
@@ -98,7 +102,7 @@ def header(path: Location, index: int | None = None) -> Header:
     """Shape and dtype of a plane; SourceError as :func:`pixels`."""
     with reading(path, KIND, BROKEN), FILES.use(path) as opened:
         _choose(path, opened, index)
-        return Header(opened.shape, np.dtype(opened.nd2.dtype).newbyteorder("="), ImageFacts())
+        return Header(opened.shape, opened.dtype, ImageFacts())
 
 
 def pixel_size(file: Any) -> PixelSize | None:

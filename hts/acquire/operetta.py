@@ -31,9 +31,10 @@ from hts.acquire.indexed import (
     unlisted_note,
 )
 from hts.acquire.listing import ImageFile, Listing
-from hts.acquire.metadata import decode, iso_time
+from hts.acquire.metadata import head_of, iso_time
 from hts.acquire.operetta_index import ChannelFacts, HarmonyIndex, ImageRecord, read_index
 from hts.acquire.table import Acquisition, Source
+from hts.errors import SourceError
 from hts.locations import Location
 from hts.model import Channel, WellId
 
@@ -151,9 +152,8 @@ class _Channels:
 
 def _is_index(path: Location) -> bool:
     try:
-        with path.open("rb") as file:
-            return _ROOT_ELEMENT in decode(file.read(_HEAD_BYTES))
-    except OSError:
+        return _ROOT_ELEMENT in head_of(path, _HEAD_BYTES)
+    except SourceError:
         return False
 
 

@@ -9,17 +9,20 @@ from numpy.typing import NDArray
 
 from hts.acquire import tiff
 from hts.acquire.descriptions import Header
+from hts.acquire.opened import ANYTHING, Expected
 from hts.acquire.table import Plane
-from hts.errors import SourceError
 from hts.locations import Location
 
 
 class ImageFormat(Protocol):
-    """A module that knows a file format; ``index`` is None where a file should have one plane only."""
+    """A module that knows a file format; ``index`` is None where a file should have one plane only.
+
+    ``pixels`` refuses a plane whose header is not ``expected`` before it makes room for its pixels.
+    """
 
     def header(self, path: Location, index: int | None = None) -> Header: ...
 
-    def pixels(self, path: Location, index: int | None = None) -> NDArray[Any]: ...
+    def pixels(self, path: Location, index: int | None = None, expected: Expected = ANYTHING) -> NDArray[Any]: ...
 
 
 def read_plane(plane: Plane, shape: tuple[int, int], dtype: np.dtype[Any]) -> NDArray[Any]:
@@ -30,18 +33,15 @@ def read_plane(plane: Plane, shape: tuple[int, int], dtype: np.dtype[Any]) -> ND
     SourceError
         in one line with file and reason, when the file is missing, empty, truncated, damaged, not permitted, not one
         plane of this shape and dtype, or holds several planes of which none was chosen.
+    StoreError
+        when it lies in a store that cannot be reached.
     """
-    found = _format_of(plane.path).pixels(plane.path, plane.index)
-    if found.shape != tuple(shape):
-        raise SourceError(f"{plane.path}: is {_size(found.shape)}, the plate's planes are {_size(shape)}")
-    if found.dtype != np.dtype(dtype).newbyteorder("="):
-        raise SourceError(f"{plane.path}: has pixels of type {found.dtype}, the plate's planes are {np.dtype(dtype)}")
-    return found
+    return read_pixels(plane.path, plane.index, Expected(shape, dtype))
 
 
-def read_pixels(path: Location, index: int | None = None) -> NDArray[Any]:
-    """Pixels (Y, X) of any shape and dtype; raises SourceError as :func:`read_plane` does."""
-    return _format_of(path).pixels(path, index)
+def read_pixels(path: Location, index: int | None = None, expected: Expected = ANYTHING) -> NDArray[Any]:
+    """Pixels (Y, X) of any shape and dtype, or of those that are expected; errors as :func:`read_plane`."""
+    return _format_of(path).pixels(path, index, expected)
 
 
 def read_header(path: Location, index: int | None = None) -> Header:
@@ -66,7 +66,3 @@ def _format_of(path: Location) -> ImageFormat:
 
         return cast(ImageFormat, czi_file)
     return cast(ImageFormat, tiff)
-
-
-def _size(shape: tuple[int, ...]) -> str:
-    return " × ".join(map(str, shape))

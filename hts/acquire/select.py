@@ -11,7 +11,8 @@ from hts.acquire.table import Plane, PlaneIssue, Source
 from hts.errors import NotFoundError, UsageError
 from hts.model import WellId
 
-_RANGE = re.compile(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?")
+_RANGE = re.compile(r"0*(\d{1,6})\s*(?:-\s*0*(\d{1,6}))?")
+_EXPECTED = "fields as numbers up to 999,999 and ranges from low to high, such as 1,3-5"
 _Row = TypeVar("_Row", Plane, PlaneIssue)
 
 
@@ -33,17 +34,19 @@ def parse_fields(text: str) -> frozenset[int]:
     Raises
     ------
     UsageError
-        when a part is neither a number nor a range of two.
+        when a part is neither a number up to 999,999 nor a range from the lower to the higher of two.
     """
     numbers: set[int] = set()
     for part in filter(None, (piece.strip() for piece in text.split(","))):
         match = _RANGE.fullmatch(part)
         if match is None:
-            raise UsageError("fields as numbers and ranges, such as 1,3-5", found=repr(part))
-        first, last = sorted((int(match[1]), int(match[2] or match[1])))
+            raise UsageError(_EXPECTED, found=repr(part))
+        first, last = int(match[1]), int(match[2] or match[1])
+        if last < first:
+            raise UsageError(_EXPECTED, found=repr(part), fix=f"did you mean {last}-{first}?")
         numbers.update(range(first, last + 1))
     if not numbers:
-        raise UsageError("fields as numbers and ranges, such as 1,3-5", found=repr(text))
+        raise UsageError(_EXPECTED, found=repr(text))
     return frozenset(numbers)
 
 

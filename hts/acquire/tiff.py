@@ -18,28 +18,35 @@ import tifffile
 from numpy.typing import NDArray
 
 from hts.acquire.descriptions import Header, ImageFacts, imagej_pixel_size, read_description
-from hts.acquire.opened import OpenFiles, reading, refused
+from hts.acquire.opened import ANYTHING, Expected, OpenFiles, reading, refused
 from hts.locations import Location
 
 _BROKEN = (ValueError, LookupError, TypeError, AttributeError, struct.error, RuntimeError, ArithmeticError, EOFError)
 """What tifffile and its decoders raise on damaged bytes (TiffFileError is a ValueError)."""
 
 _NO_PAGE = "has no page: it is truncated or no image"
+_JPEG = frozenset((6, 7, 33003, 33004, 33005, 33007, 34712, 34892))
+"""Compressions of JPEG and JPEG 2000: what is lost of them decodes to grey, without an error."""
+_JPEG_END = b"\xff\xd9"
+_PADDING_BYTES = 16
+_KINDS = "buif"
 _MAX_EDGE_PX = 100_000
 """No camera makes larger planes; a header that says so is damaged, and its pixels would not fit into memory."""
 
 
-def pixels(path: Location, index: int | None = None) -> NDArray[Any]:
+def pixels(path: Location, index: int | None = None, expected: Expected = ANYTHING) -> NDArray[Any]:
     """Pixels (Y, X) of a page in native byte order, a new array; without ``index`` the file must have one plane.
+
+    Pixels of one bit are given as uint8, 0 and 1.
 
     Raises
     ------
     SourceError
         in one line with file and reason, when the file is missing, empty, truncated, damaged, no TIFF, not
-        permitted, or not one grey plane.
+        permitted, or not one grey plane as expected.
     """
     with _page(path, index) as (page, size_bytes):
-        _plane_type(path, page)
+        expected.check(path, *_plane_type(path, page))
         return _decode(path, page, size_bytes)
 
 
@@ -111,10 +118,7 @@ def _opened(path: Location, index: int | None) -> Iterator[tifffile.TiffFile]:
 
 def _choose(path: Location, tiff: tifffile.TiffFile, index: int | None) -> tifffile.TiffPage:
     if index is None and (n_planes := _count_planes(tiff)) != 1:
-        problem = (
-            f"holds {n_planes} planes, one is expected" if n_planes else "has no page: it is truncated or no image"
-        )
-        raise refused(path, problem)
+        raise refused(path, f"holds {n_planes} planes, one is expected" if n_planes else _NO_PAGE)
     try:
         page = tiff.pages[index or 0]
     except IndexError:
@@ -141,7 +145,10 @@ def _plane_type(path: Location, page: tifffile.TiffPage) -> tuple[tuple[int, int
         raise refused(path, f"is a colour image ({page.samplesperpixel} samples a pixel), one grey plane is expected")
     if len(page.shape) != 2 or not 0 < min(page.shape) <= max(page.shape) <= _MAX_EDGE_PX:
         raise refused(path, f"has shape {page.shape}, one plane (Y, X) is expected")
-    return (int(page.shape[0]), int(page.shape[1])), np.dtype(page.dtype).newbyteorder("=")
+    dtype = np.dtype(page.dtype).newbyteorder("=")
+    if dtype.kind not in _KINDS:
+        raise refused(path, f"has pixels of type {dtype}, whole or real numbers are expected")
+    return (int(page.shape[0]), int(page.shape[1])), np.dtype(np.uint8) if dtype.kind == "b" else dtype
 
 
 def _decode(path: Location, page: tifffile.TiffPage, size_bytes: int) -> NDArray[Any]:
@@ -164,6 +171,18 @@ def _check_complete(path: Location, page: tifffile.TiffPage, size_bytes: int) ->
         raise refused(path, f"is truncated: {size_bytes:,} bytes of at least {end_bytes:,}; copy it again")
     if page.compression == 1 and sum(counts) * 8 < math.prod(page.shape) * page.bitspersample:
         raise refused(path, "is damaged: its strips hold fewer bytes than its pixels need; copy it again")
+    if page.compression in _JPEG:
+        _check_jpeg(path, page)
+
+
+def _check_jpeg(path: Location, page: tifffile.TiffPage) -> None:
+    """Every strip or tile must reach the end of its JPEG stream: decoders warn only, of one that breaks off."""
+    file = page.parent.filehandle
+    for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True):
+        n_bytes = min(count, _PADDING_BYTES)
+        file.seek(offset + count - n_bytes)
+        if not file.read(n_bytes).rstrip(b"\0").endswith(_JPEG_END):
+            raise refused(path, "is truncated or damaged: a JPEG stream in it has no end; copy it again")
 
 
 def _image_facts(page: tifffile.TiffPage) -> ImageFacts:

@@ -109,12 +109,12 @@ def part_of(wells: str | None, channels: str | None, fields: str | None) -> Any:
 
 def _summary(plate: Any, verification: Any) -> dict[str, Any]:
     from hts.engine import plate_notes
-    from hts.engine.conversion.options import as_text
+    from hts.locations import printable
 
     planes = plate.completeness()
     without = set(planes["Well"]) - set(planes.loc[planes["Status"] == "found", "Well"])
     summary = {
-        "plate": as_text(str(plate.path)),
+        "plate": printable(str(plate.path)),
         "version": plate.version,
         "wells": len(plate.wells),
         "channels": list(plate.channels) if len(without) < len(plate.wells) else [],

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 from hts.acquire import Source
 from hts.acquire.select import EVERYTHING, Part, select
 from hts.engine.conversion import open_input
-from hts.engine.conversion.options import as_text
-from hts.locations import location
+from hts.locations import location, printable
 from hts.model import Channel, PlateLayout, WellId, row_name
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ class Inspection:
         """Everything, for programs; issues name well, field, channel, z, t, status, reason and file."""
         source = self.source
         return {
-            "source": as_text(str(source.root)),
+            "source": printable(str(source.root)),
             "reader": source.reader,
             "plate": source.plate_name,
             "wells": [well.name for well in source.wells],
@@ -58,7 +57,7 @@ class Inspection:
             "acquisition": asdict(source.acquisition),
             "planes": self.counts,
             "issues": [asdict(issue) | {"well": issue.well.name} for issue in source.issues],
-            "vendor_files": [as_text(str(file)) for file in source.vendor_files],
+            "vendor_files": [printable(str(file)) for file in source.vendor_files],
             "notes": list(source.notes),
         }
 
@@ -82,7 +81,7 @@ class Inspection:
             text.append(f"  {issue.well} field {issue.field} {issue.channel} {place}: {issue.status}, {issue.reason}")
         if len(source.issues) > SHOWN_ISSUES:
             text.append(f"  … and {len(source.issues) - SHOWN_ISSUES} more; --json lists them all")
-        return [as_text(line) for line in (*text, *(f"note: {note}" for note in source.notes))]
+        return [printable(line) for line in (*text, *(f"note: {note}" for note in source.notes))]
 
     def _acquisition(self) -> list[str]:
         """What the metadata say of the microscope and its channels, where they say something."""

@@ -151,7 +151,7 @@ def open_read(place: Location, version: Version) -> Any:
 
     try:
         return zarr.open_array(_zarr_store(place), mode="r", zarr_format=3 if version == "0.5" else 2)
-    except file_errors(KeyError, ValueError, TypeError, AttributeError) as error:
+    except file_errors(KeyError, ValueError, TypeError, AttributeError, ArithmeticError) as error:
         raise SourceError(f"{place} is a Zarr array", found=f"{type(error).__name__}: {error}") from error
 
 
@@ -191,7 +191,7 @@ def read_part(stored: Stored, index: tuple[int | slice, ...]) -> NDArray[Any]:
         ranges[axis] = range(place, place + 1) if isinstance(place, int) else ranges[axis][place]
     try:
         values = np.asarray(array[tuple(slice(axis.start, axis.stop) for axis in ranges)])
-    except file_errors(ValueError, RuntimeError, TypeError) as error:
+    except file_errors(ValueError, RuntimeError, TypeError, ArithmeticError) as error:
         files = [file for _, file, _ in itertools.islice(_cells(stored, ranges), 2)]
         raise SourceError(
             f"{files[0] if len(files) == 1 else stored.place} can be read",

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
+_LONGEST = 1_000_000
+"""Length of an axis that no image has: a number that is damaged must not make lists of that length."""
+
+
 @dataclass(frozen=True)
 class Field:
     """One field of view: its pixels, pixel size, channels and labels.
@@ -81,7 +85,7 @@ class Field:
     def channels(self) -> tuple[str, ...]:
         """Names of the channels, each different; ``Channel2`` for the second when the image does not name it."""
         entries = _channel_entries(self.attributes)
-        names: list[str] = []
+        names: dict[str, None] = {}
         for i in range(self.sizes.get("c", 1)):
             entry = entries[i] if i < len(entries) and isinstance(entries[i], dict) else {}
             name = wanted = str(entry.get("label") or f"Channel{i + 1}")
@@ -90,7 +94,7 @@ class Field:
                 if name not in names:
                     break
                 name = f"{wanted} ({copy})"
-            names.append(name)
+            names[name] = None
         return tuple(names)
 
     @property
@@ -136,6 +140,10 @@ class Field:
             array = open_read(place, self.version)
             if array.ndim != len(self.axes):
                 raise SourceError(f"{place} has the axes {', '.join(self.axes)}", found=f"the shape {array.shape}")
+            if max(array.shape) > _LONGEST:
+                raise SourceError(
+                    f"{place} has axes of at most {_LONGEST:,}", found=f"an axis of {str(max(array.shape))[:30]}"
+                )
             self._arrays[level] = array
         return self._arrays[level]
 

@@ -6,7 +6,6 @@ import contextlib
 import errno
 import json
 import os
-import sys
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from typing import Any
 
 from hts.errors import HtsError, StoreError
 from hts.locations import Location
+from hts.locations import file_errors as file_errors
 
 _ELSEWHERE = "write somewhere else (results: --out; labels go into the plate itself)"
 _PERMISSION = ("no permission to write there", f"change the permissions, or {_ELSEWHERE}")
@@ -30,18 +30,6 @@ _CAUSES = {
 _REMOTE = ("", "look at the address, its credentials and the network, then run the same command again")
 _LOCAL = ("", "look at the disk and the path, then run the same command again")
 _ABSENT = (FileNotFoundError, NotADirectoryError)
-
-
-def file_errors(*others: type[Exception]) -> tuple[type[Exception], ...]:
-    """What reading and writing a location can raise: `OSError`, and what clients of object stores raise instead.
-
-    Their classes are taken from modules that are loaded already: if none is, none of them can have been raised.
-    """
-    found: list[type[Exception]] = [*others, OSError, NotImplementedError]
-    for module, names in (("botocore.exceptions", ("BotoCoreError", "ClientError")), ("aiohttp", ("ClientError",))):
-        if module in sys.modules:
-            found += [getattr(sys.modules[module], name) for name in names]
-    return tuple(found)
 
 
 @contextlib.contextmanager

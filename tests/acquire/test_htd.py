@@ -52,5 +52,5 @@ def test_no_content_fails(content: bytes) -> None:
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match=r"p\.HTD: the file cannot be read"):
+    with pytest.raises(SourceError, match=r"p\.HTD: file is not there any more"):
         read_htd(tmp_path / "p.HTD")

@@ -40,7 +40,7 @@ def source() -> Source:
 
 @pytest.mark.parametrize(
     ("text", "numbers"),
-    [("1", {1}), ("1,3-5", {1, 3, 4, 5}), (" 2 , 4 - 6 ", {2, 4, 5, 6}), ("5-3", {3, 4, 5}), ("7,7", {7}), ("0", {0})],
+    [("1", {1}), ("1,3-5", {1, 3, 4, 5}), (" 2 , 4 - 6 ", {2, 4, 5, 6}), ("7,7", {7}), ("0", {0})],
 )
 def test_fields_are_numbers_and_ranges(text: str, numbers: set[int]) -> None:
     assert parse_fields(text) == numbers
@@ -48,7 +48,7 @@ def test_fields_are_numbers_and_ranges(text: str, numbers: set[int]) -> None:
 
 @pytest.mark.parametrize("text", ["", ",", "a", "1-", "-3", "1-2-3", "1;2", "1.5", "1,x", "²"])
 def test_what_is_no_field_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="fields as numbers and ranges"):
+    with pytest.raises(UsageError, match="fields as numbers up to 999,999"):
         parse_fields(text)
 
 

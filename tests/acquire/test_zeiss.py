@@ -282,6 +282,17 @@ def test_a_damaged_directory_gives_the_plane_or_an_error(tmp_path: Path, place: 
             read_plane(plane, source.shape, source.dtype)
 
 
+@pytest.mark.parametrize("channel", [-1, 1_000, 2**31 - 1])
+def test_a_channel_that_no_file_has_is_a_damaged_directory(tmp_path: Path, channel: int) -> None:
+    path = write_tiles(tmp_path / "B03.czi", {(0, 0): noise(4, (8, 8))})
+    raw = bytearray(path.read_bytes())
+    at = raw.index(b"C\0\0\0", raw.index(b"ZISRAWDIRECTORY")) + 4
+    raw[at : at + 4] = channel.to_bytes(4, "little", signed=True)
+    path.write_bytes(raw)
+    with pytest.raises(SourceError, match=f"image of channel {channel}: its directory is damaged"):
+        open_source(tmp_path)
+
+
 def test_many_planes_of_a_file_are_one_opening(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     zeiss.write(tmp_path, SCAN, shot_pixels)
     opened: list[Path] = []

@@ -1,15 +1,9 @@
-"""Conversion: pixels kept, faults cost one plane and are listed, a killed conversion continues to the same bytes."""
+"""Conversion: pixels kept, faults cost one plane and are listed; what is committed is not converted again."""
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +15,7 @@ import hts
 from hts.engine.facts import well_input
 from hts.errors import NotFoundError, SourceError, StoreError, UsageError
 from hts.store import Plate
+from tests.engine.folders import content
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -40,16 +35,21 @@ def image(source: Path, well: str, site: int, wave: int) -> Path:
     return next(source.rglob(f"*_{well}_s{site}_w{wave}.TIF"))
 
 
-def content(folder: Path) -> dict[str, str]:
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != ".lock")
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+VERSIONS = pytest.mark.parametrize("ngff", ["0.5", "0.4"])
 
 
-def test_every_plane_reads_back_equal_to_its_file(small_plate: Plate, small_truth: Truth) -> None:
+@pytest.fixture(scope="module", params=["0.5", "0.4"])
+def either(request: pytest.FixtureRequest, small_truth: Truth, tmp_path_factory: pytest.TempPathFactory) -> Plate:
+    """The small plate in either version."""
+    place = tmp_path_factory.mktemp("either") / "small.ome.zarr"
+    return hts.convert(small_truth.plate, place, layout=small_truth.layout, ngff=request.param)
+
+
+def test_every_plane_reads_back_equal_to_its_file(either: Plate, small_truth: Truth) -> None:
     compared = 0
-    for well in small_plate.wells:
-        for field in small_plate[well].fields:
-            for wave, channel in enumerate(small_plate.channels, start=1):
+    for well in either.wells:
+        for field in either[well].fields:
+            for wave, channel in enumerate(either.channels, start=1):
                 name = f"*_{well.name}_s{field.key.field}_w{wave}.TIF"
                 files = list(small_truth.plate.rglob(name))
                 if files:
@@ -58,12 +58,12 @@ def test_every_plane_reads_back_equal_to_its_file(small_plate: Plate, small_trut
     assert compared == 15 * 2 * 2 - 2
 
 
-def test_a_missing_field_is_listed_and_never_read_as_black(small_plate: Plate, small_truth: Truth) -> None:
+def test_a_missing_field_is_listed_and_never_read_as_black(either: Plate, small_truth: Truth) -> None:
     key = small_truth.missing[0]
-    broken = small_plate.completeness().query("Status != 'found'")
+    broken = either.completeness().query("Status != 'found'")
     assert set(zip(broken["Well"], broken["Field"], strict=True)) == {(key.well.name, key.field)}
-    assert set(broken["Channel"]) == set(small_plate.channels)
-    field = small_plate[key.well].field(key.field)
+    assert set(broken["Channel"]) == set(either.channels)
+    field = either[key.well].field(key.field)
     with pytest.raises(SourceError, match="was not acquired or could not be read"):
         field.read_plane("DNA")
     values = field.to_xarray()
@@ -71,21 +71,24 @@ def test_a_missing_field_is_listed_and_never_read_as_black(small_plate: Plate, s
     assert values.attrs["absent_planes"] == [[0, 0, 0], [0, 1, 0]]
 
 
-def test_pixel_size_positions_layout_and_vendor_files_are_kept(small_plate: Plate, small_truth: Truth) -> None:
-    assert small_plate.pixel_size is not None
-    assert small_plate.pixel_size.x_um == pytest.approx(0.65)
-    assert small_plate["B02"].fields[0].position_um is not None
-    assert list((small_plate.path / ".hts" / "vendor").rglob("*.HTD"))
-    assert {"Well", "Dose_uM", "Control", "Compound"} <= set(small_plate.layout_table().columns)
+def test_pixel_size_positions_layout_and_vendor_files_are_kept(either: Plate, small_truth: Truth) -> None:
+    assert either.pixel_size is not None
+    assert either.pixel_size.x_um == pytest.approx(0.65)
+    assert either["B02"].fields[0].position_um is not None
+    assert list((either.path / ".hts" / "vendor").rglob("*.HTD"))
+    assert {"Well", "Dose_uM", "Control", "Compound"} <= set(either.layout_table().columns)
 
 
-def test_converting_again_changes_nothing(small_truth: Truth, tmp_path: Path) -> None:
+@VERSIONS
+def test_converting_again_changes_nothing(small_truth: Truth, tmp_path: Path, ngff: str) -> None:
     plate = tmp_path / "p.ome.zarr"
-    hts.convert(small_truth.plate, plate)
-    stamps = {path: path.stat().st_mtime_ns for path in plate.rglob("c/**/*") if path.is_file()}
-    hts.convert(small_truth.plate, plate)
+    hts.convert(small_truth.plate, plate, ngff=ngff)
+    before = content(plate)
+    stamps = {path: path.stat().st_mtime_ns for path in plate.glob("*/*/*/**/*") if path.is_file()}
+    hts.convert(small_truth.plate, plate, ngff=ngff)
     assert stamps
-    assert {path: path.stat().st_mtime_ns for path in plate.rglob("c/**/*") if path.is_file()} == stamps
+    assert {path: path.stat().st_mtime_ns for path in stamps} == stamps
+    assert content(plate) == before
 
 
 def truncate(path: Path) -> None:
@@ -181,26 +184,28 @@ def test_a_mended_file_converts_and_computes_only_its_well_again(
     assert result.profiles.set_index("Metadata_Well")["Metadata_FieldsUsed"].to_dict() == {"B02": 2, "C03": 2}
 
 
-def test_other_pixels_in_a_file_of_the_same_size_are_noticed(source: Path, tmp_path: Path) -> None:
-    plate = hts.convert(source, tmp_path / "p.ome.zarr")
+@VERSIONS
+def test_other_pixels_in_a_file_of_the_same_size_are_noticed(source: Path, tmp_path: Path, ngff: str) -> None:
+    plate = hts.convert(source, tmp_path / "p.ome.zarr", ngff=ngff)
     before = {well: well_input(plate, well) for well in plate.wells}
     path = image(source, "C03", 2, 1)
     pixels = tifffile.imread(path)
     content = path.read_bytes()
     place = content.index(pixels[100].tobytes())
     path.write_bytes(content[:place] + b"\x07" + content[place + 1 :])
-    again = hts.convert(source, tmp_path / "p.ome.zarr")
+    again = hts.convert(source, tmp_path / "p.ome.zarr", ngff=ngff)
     assert again["C03"].field(2).read_plane("DNA")[100, 0] == tifffile.imread(path)[100, 0] != pixels[100, 0]
     after = {well: well_input(again, well) for well in again.wells}
     assert [well.name for well in before if before[well] != after[well]] == ["C03"]
 
 
-def test_touched_files_with_the_same_pixels_are_not_computed_again(source: Path, tmp_path: Path) -> None:
-    plate = hts.convert(source, tmp_path / "p.ome.zarr")
+@VERSIONS
+def test_touched_files_with_the_same_pixels_are_not_computed_again(source: Path, tmp_path: Path, ngff: str) -> None:
+    plate = hts.convert(source, tmp_path / "p.ome.zarr", ngff=ngff)
     before = {well: well_input(plate, well) for well in plate.wells}
     for path in source.rglob("*.TIF"):
         os.utime(path)
-    again = hts.convert(source, tmp_path / "p.ome.zarr")
+    again = hts.convert(source, tmp_path / "p.ome.zarr", ngff=ngff)
     assert {well: well_input(again, well) for well in again.wells} == before
 
 
@@ -247,30 +252,3 @@ def test_unknown_folders_and_places_end_in_one_clear_message(tmp_path: Path, sma
     with pytest.raises(UsageError, match="other files"):
         hts.convert(small_truth.plate, tmp_path / "taken")
     assert (tmp_path / "taken" / "thesis.txt").read_text() == "precious"
-
-
-def test_a_killed_conversion_continues_to_the_same_bytes(
-    small_truth: Truth, small_plate: Plate, tmp_path: Path
-) -> None:
-    destination = tmp_path / "small.ome.zarr"
-    command = [sys.executable, "-m", "hts.cli", "convert", str(small_truth.plate), str(destination)]
-    command += ["--layout", str(small_truth.layout)]
-    finished = destination / ".hts" / "completeness.parquet"
-    broken_off = 0
-    for goal in (1, 4, 7):
-        process = subprocess.Popen(
-            command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        deadline = time.monotonic() + 60
-        while len(list(destination.glob(".hts/markers/convert-*/*.json"))) < goal and time.monotonic() < deadline:
-            if process.poll() is not None:
-                break
-            time.sleep(0.002)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        broken_off += not finished.exists()
-    # A machine that hesitates may let one of them come to its end; at least one must have been broken off.
-    assert broken_off >= 1
-    subprocess.run(command, check=False, capture_output=True)
-    assert content(destination) == content(small_plate.path)

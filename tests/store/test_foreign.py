@@ -272,6 +272,20 @@ def test_the_digest_of_a_well_follows_its_documents(tmp_path):
     assert Plate.open(tmp_path / "p")["A01"].metadata_digest() != before
 
 
+def test_fields_with_other_channels_and_sizes_stay_readable(tmp_path):
+    """The plate tells those of its first image; each field keeps its own."""
+    values = foreign.ints((3, 9, 9))
+    plate = _one_image(tmp_path / "p", foreign.ints((7, 8)), YX, [1, 1])
+    foreign.write_well(tmp_path / "p" / "A" / "1", ["0", "1"])
+    foreign.write_image(tmp_path / "p" / "A" / "1" / "1", values, [{"name": "c", "type": "channel"}, *YX], [1, 1, 1])
+    first, second = plate["A01"].fields
+    assert (plate.channels, first.channels) == (("Channel1",), ("Channel1",))
+    assert (second.channels, second.has_plane("Channel3")) == (("Channel1", "Channel2", "Channel3"), True)
+    np.testing.assert_array_equal(second.read_plane("Channel3"), values[2])
+    with pytest.raises(NotFoundError, match="one of the channels Channel1\n  found: Channel3"):
+        first.has_plane("Channel3")
+
+
 # --- zip files ---------------------------------------------------------------------------------------------------
 
 

@@ -242,6 +242,26 @@ def test_what_is_damaged_of_ours_costs_its_field(field, own):
         again.has_plane("DNA")
 
 
+@pytest.mark.parametrize("number", [10**9, 10**30, 10**400], ids=["1e9", "1e30", "1e400"])
+@pytest.mark.parametrize("axis", [0, 1, 4, None])
+def test_a_damaged_number_costs_its_field_only(field, axis, number):
+    """In the shape or the fill value of an array."""
+    plate = Plate.open(field.location.parents[2])
+    spec = spec_for((40, 40), fields={WELL: (1, 2)})
+    write_field(plate.path, spec, FieldImage(FieldKey(WELL, 2), planes_of(stack(spec))))
+    file = field.location / "0" / "zarr.json"
+    document = json.loads(file.read_text("utf-8"))
+    if axis is None:
+        document["fill_value"] = number
+    else:
+        document["shape"][axis] = number
+    file.write_text(json.dumps(document))
+    with pytest.raises(SourceError, match="B/03/1/0"):
+        plate[WELL].field(1).to_xarray()
+    assert plate.channels == ("DNA", "Actin")
+    np.testing.assert_array_equal(plate[WELL].field(2).read_plane("Actin"), stack(spec)[0, 1, 0])
+
+
 def test_a_field_without_whole_metadata_costs_itself_only(field):
     plate = Plate.open(field.location.parents[2])
     broken = plate[WELL].field(2)

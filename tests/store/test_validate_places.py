@@ -13,6 +13,7 @@ import pytest
 import zarr
 
 from hts.errors import NotFoundError, StoreError, UsageError
+from hts.store import Plate
 from hts.store.validate import validate
 from tests.store import validate_plates as made
 
@@ -38,6 +39,15 @@ def test_zip_files_are_looked_into(plate: Path, tmp_path: Path, name: str, prefi
     result = validate(_zip(plate, tmp_path / name, prefix), every_plane=True)
     assert (result.kind, result.images, result.findings) == ("plate", 2, [])
     assert result.chunks == 20
+
+
+def test_what_lies_beside_the_plate_in_a_zip_file_is_no_part_of_it(plate: Path, tmp_path: Path) -> None:
+    path = _zip(plate, tmp_path / "p.zip", "plate.zarr/")
+    with zipfile.ZipFile(path, "a") as archive:
+        for name in ("__MACOSX/._plate.zarr", ".DS_Store", "readme.txt"):
+            archive.writestr(name, "x")
+    assert (validate(path).kind, validate(path).findings) == ("plate", [])
+    assert Plate.open(path).root.name == "plate.zarr"
 
 
 def test_a_damaged_zip_file_is_said_to_be_one(tmp_path: Path) -> None:

@@ -15,13 +15,13 @@ from hts.acquire.layout import read_layout
 from hts.acquire.select import select
 from hts.engine.clusters import available_cores
 from hts.engine.conversion.inputs import open_input, with_pixel_size
-from hts.engine.conversion.options import CONVERT_STAGE, ConvertOptions, Progress, as_text
+from hts.engine.conversion.options import CONVERT_STAGE, ConvertOptions, Progress
 from hts.engine.conversion.plates import OME_ZARR
 from hts.engine.conversion.records import keep_vendor_files, write_completeness, write_layout
 from hts.engine.conversion.verification import Verification, verify
 from hts.engine.conversion.wells import VERSION, WellJob, Writer, is_done, well_jobs
 from hts.errors import UsageError
-from hts.locations import Location, location
+from hts.locations import Location, location, printable
 from hts.recipe import Recipe, fingerprint
 from hts.store import (
     Held,
@@ -243,7 +243,7 @@ def plate_spec(source: Source, destination: Location, options: ConvertOptions | 
     projected = options.project != "none" and source.n_z > 1
     size = source.pixel_size
     spec = PlateSpec(
-        name=source.plate_name or as_text(destination.name.removesuffix(".zarr").removesuffix(".ome")),
+        name=source.plate_name or printable(destination.name.removesuffix(".zarr").removesuffix(".ome")),
         fields={well: source.fields(well) for well in source.wells},
         channels=source.channels,
         shape=source.shape,
@@ -271,7 +271,7 @@ def plate_spec(source: Source, destination: Location, options: ConvertOptions | 
         "format": 2,
         "conversion": fingerprint(CONVERT_STAGE, VERSION, shared, {}),
         "reader": source.reader,
-        "source": as_text(source.root.name),
+        "source": printable(source.root.name),
         "channels": shared["channels"],
         "fields": _field_numbers(source),
         "acquisition": {key: value for key, value in asdict(source.acquisition).items() if value not in ("", None)},

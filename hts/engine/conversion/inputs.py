@@ -8,10 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from hts.acquire import PlaneIssue, Source, open_source
-from hts.engine.conversion.options import as_text
 from hts.engine.conversion.plates import OME_ZARR, from_plate
 from hts.errors import SourceError, UsageError
-from hts.locations import Location
+from hts.locations import Location, printable
 from hts.model import PixelSize
 from hts.store import Plate, looks_like_zarr
 
@@ -33,17 +32,17 @@ def open_input(where: Location, reader: str | None = None, pattern: str | None =
 def _in_text(source: Source) -> Source:
     """The source with everything that is stored and shown as text; files keep the bytes of their names."""
     issues = (
-        replace(issue, reason=as_text(issue.reason), file=as_text(issue.file)) if _is_odd(issue) else issue
+        replace(issue, reason=printable(issue.reason), file=printable(issue.file)) if _is_odd(issue) else issue
         for issue in source.issues
     )
-    if odd := [channel.name for channel in source.channels if as_text(channel.name) != channel.name]:
-        raise SourceError(f"{source.root} has channels whose names are text", found=as_text(odd[0]))
-    notes = tuple(map(as_text, source.notes))
-    return replace(source, plate_name=as_text(source.plate_name), issues=tuple(issues), notes=notes)
+    if odd := [channel.name for channel in source.channels if printable(channel.name) != channel.name]:
+        raise SourceError(f"{source.root} has channels whose names are text", found=printable(odd[0]))
+    notes = tuple(map(printable, source.notes))
+    return replace(source, plate_name=printable(source.plate_name), issues=tuple(issues), notes=notes)
 
 
 def _is_odd(issue: PlaneIssue) -> bool:
-    return as_text(issue.reason + issue.file) != issue.reason + issue.file
+    return printable(issue.reason + issue.file) != issue.reason + issue.file
 
 
 def with_pixel_size(source: Source, pixel_size_um: float | None) -> Source:

@@ -16,11 +16,6 @@ Progress = Callable[[int, int], None]
 """Called with the wells done and the wells expected."""
 
 
-def as_text(name: str) -> str:
-    """A name that may hold bytes which are no UTF-8, as something that can be stored and shown."""
-    return name.encode("utf-8", "backslashreplace").decode()
-
-
 @dataclass(frozen=True)
 class ConvertOptions:
     """Options of :func:`hts.convert`.

@@ -12,8 +12,9 @@ import xxhash
 from numpy.typing import NDArray
 
 from hts.acquire import Plane, PlaneIssue, Source, read_plane
-from hts.engine.conversion.options import Projection, as_text
+from hts.engine.conversion.options import Projection
 from hts.errors import SourceError
+from hts.locations import printable
 from hts.model import FieldKey
 from hts.store import PlaneIndex
 
@@ -104,8 +105,8 @@ def _read(job: FieldJob, plane: Plane, reading: Reading) -> Pixels | None:
     try:
         return _without_offset(job, plane, read_source_plane(job.source, plane))
     except SourceError as error:
-        file = as_text(job.source.file_name(plane))
-        reason = as_text(" ".join(str(error).replace(str(plane.path), job.source.file_name(plane)).split()))
+        file = printable(job.source.file_name(plane))
+        reason = printable(" ".join(str(error).replace(str(plane.path), job.source.file_name(plane)).split()))
         place = (plane.well, plane.field, plane.channel, plane.z, plane.t)
         reading.issues.append(PlaneIssue(*place, "unreadable", reason, file))
         return None

@@ -9,9 +9,8 @@ from typing import Any
 import pandas as pd
 
 from hts.acquire import Source
-from hts.engine.conversion.options import as_text
 from hts.engine.conversion.plates import VENDOR
-from hts.locations import Location, relative_name
+from hts.locations import Location, printable, relative_name
 from hts.model import WellId
 from hts.store import file_errors, write_bytes, write_json, write_table
 
@@ -36,7 +35,7 @@ def write_completeness(
             statuses[row], reasons[row] = broken[place]["status"], broken[place]["reason"]
     if stacks:
         _lose_stacks(table, statuses, reasons)
-    files = [as_text(name) for name in table["File"]]
+    files = [printable(name) for name in table["File"]]
     table = table.assign(Status=statuses, Reason=reasons, File=files)
     write_table(destination / ".hts" / "completeness.parquet", table)
 
@@ -58,7 +57,7 @@ def keep_vendor_files(source: Source, destination: Location) -> None:
     notes = []
     for file in source.vendor_files:
         # The copy that a plate of ours has goes to the same place in the new one.
-        name = as_text(relative_name(file, source.root)).removeprefix(VENDOR + "/")
+        name = printable(relative_name(file, source.root)).removeprefix(VENDOR + "/")
         try:
             content = file.read_bytes()
         except file_errors() as error:
@@ -66,7 +65,7 @@ def keep_vendor_files(source: Source, destination: Location) -> None:
             continue
         outside = name.startswith("/") or ".." in name.split("/") or "://" in name
         write_bytes(
-            destination.joinpath(*VENDOR.split("/"), *(as_text(file.name) if outside else name).split("/")), content
+            destination.joinpath(*VENDOR.split("/"), *(printable(file.name) if outside else name).split("/")), content
         )
     write_json(destination / ".hts" / "vendor-notes.json", notes)
 
