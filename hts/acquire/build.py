@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
+from hts.acquire.axes import Axis
 from hts.acquire.colors import color_of
 from hts.acquire.listing import ImageFile, Listing
 from hts.acquire.opened import Expected
@@ -81,8 +82,9 @@ class PlateFacts:
 
     ``announced`` wells are expected even without a file. ``complete`` says that the sightings are all planes that the
     microscope was asked for (an index lists every one): nothing else is then expected. Channels that are white get
-    a colour by their wavelength or name. A reader whose files differ in their type says by ``dtype`` which one its
-    ``read`` makes of all of them.
+    a colour by their wavelength or name. ``counted`` says that the vendor counts z planes and time points one by one:
+    a number between others that no file has is a gap, and z distance and time step are those of the numbers. A reader
+    whose files differ in their type says by ``dtype`` which one its ``read`` makes of all of them.
     """
 
     reader: str
@@ -94,6 +96,7 @@ class PlateFacts:
     notes: tuple[str, ...] = ()
     acquisition: Acquisition = UNKNOWN
     complete: bool = False
+    counted: bool = False
     dtype: np.dtype[Any] | None = None
     read: PlaneReader | None = None
 
@@ -109,10 +112,12 @@ def build_source(listing: Listing, sightings: Iterable[Sighting], facts: PlateFa
     SourceError
         when most planes have two files (several plates in one folder), or no file can be read.
     """
-    files = _group(sightings, facts.channels)
+    found = list(sightings)
+    axes = _axes(found, facts)
+    files = _group(found, facts.channels, axes)
     _refuse_several_plates(listing, files)
     names = [channel.name for channel in facts.channels]
-    combinations, sparse = _expected_combinations(files, names)
+    combinations, sparse = _expected_combinations(files, names, axes)
     issues = dict(_broken(files, names))
     if not facts.complete:
         issues.update(_missing(files, facts.announced, combinations, names))
@@ -124,16 +129,18 @@ def build_source(listing: Listing, sightings: Iterable[Sighting], facts: PlateFa
         reader=facts.reader,
         plate_name=printable(facts.plate_name),
         channels=tuple(_coloured(facts.channels)),
-        n_z=1 + max(key.z for key in files),
-        n_t=1 + max(key.t for key in files),
+        n_z=len(axes.z.index),
+        n_t=len(axes.t.index),
         planes=planes,
         issues=tuple(issues[key] for key in sorted(issues)),
-        pixel_size=facts.pixel_size,
+        pixel_size=_pixel_size(facts, axes),
         shape=shape,
         dtype=dtype,
         vendor_files=facts.vendor_files,
-        notes=tuple(map(printable, (*listing.notes, *facts.notes, *sparse, *header_notes, *_offset_notes(offset)))),
-        acquisition=facts.acquisition,
+        notes=_notes(
+            listing.notes, facts.notes, (axes.z.note, axes.t.note), sparse, header_notes, _offset_notes(offset)
+        ),
+        acquisition=_acquisition(facts, axes),
         offset=offset,
         read=facts.read,
     )
@@ -158,27 +165,41 @@ def header_pixel_size(images: Sequence[ImageFile]) -> PixelSize | None:
     return None
 
 
-def with_z_step(size: PixelSize | None, sightings: Iterable[Sighting]) -> PixelSize | None:
-    """The pixel size with the distance of planes, where only the heights of the stage tell it."""
-    if size is None or size.z_um is not None:
+class _Axes(NamedTuple):
+    z: Axis
+    t: Axis
+
+
+def _axes(sightings: Sequence[Sighting], facts: PlateFacts) -> _Axes:
+    # What an index that lists every plane leaves out was never asked for.
+    fill = facts.counted and not facts.complete
+    return _Axes(Axis.of("z", {one.z for one in sightings}, fill), Axis.of("t", {one.t for one in sightings}, fill))
+
+
+def _pixel_size(facts: PlateFacts, axes: _Axes) -> PixelSize | None:
+    """With the distance of z indices, where the vendor's is that of numbers of which only every other one is there."""
+    size = facts.pixel_size
+    if size is None or size.z_um is None or not facts.counted:
         return size
-    first: dict[tuple[WellId, int, str, int], tuple[int, float]] = {}
-    for one in sightings:
-        if one.stage.z_um is None:
-            continue
-        z, height_um = first.setdefault((one.well, one.field, one.channel, one.t), (one.z, one.stage.z_um))
-        if z != one.z and height_um != one.stage.z_um:
-            return replace(size, z_um=round(abs((one.stage.z_um - height_um) / (one.z - z)), 4))
-    return size
+    return replace(size, z_um=size.z_um * axes.z.stride)
 
 
-def _group(sightings: Iterable[Sighting], channels: Sequence[Channel]) -> dict[PlaneKey, list[Sighting]]:
-    found = list(sightings)
-    z_index = {value: index for index, value in enumerate(sorted({one.z for one in found}))}
-    t_index = {value: index for index, value in enumerate(sorted({one.t for one in found}))}
+def _acquisition(facts: PlateFacts, axes: _Axes) -> Acquisition:
+    step_s = facts.acquisition.time_step_s
+    if step_s is None or not facts.counted:
+        return facts.acquisition
+    return replace(facts.acquisition, time_step_s=step_s * axes.t.stride)
+
+
+def _notes(*groups: Iterable[str]) -> tuple[str, ...]:
+    return tuple(printable(note) for group in groups for note in group if note)
+
+
+def _group(sightings: Sequence[Sighting], channels: Sequence[Channel], axes: _Axes) -> dict[PlaneKey, list[Sighting]]:
+    z_index, t_index = axes.z.index, axes.t.index
     c_index = {channel.name: index for index, channel in enumerate(channels)}
     files: dict[PlaneKey, list[Sighting]] = {}
-    for one in found:
+    for one in sightings:
         key = PlaneKey(one.well, one.field, t_index[one.t], c_index[one.channel], z_index[one.z])
         files.setdefault(key, []).append(one)
     return files
@@ -198,10 +219,10 @@ def _refuse_several_plates(listing: Listing, files: Mapping[PlaneKey, list[Sight
 
 
 def _expected_combinations(
-    files: Mapping[PlaneKey, list[Sighting]], names: Sequence[str]
+    files: Mapping[PlaneKey, list[Sighting]], names: Sequence[str], plate_axes: _Axes
 ) -> tuple[list[tuple[int, int, int]], list[str]]:
     """(t, channel, z) that every field should have, and notes on those that were never acquired."""
-    seen = {(key.t, key.channel, key.z) for key in files}
+    seen = _bridged({(key.t, key.channel, key.z) for key in files}, plate_axes)
     t_of = {(t, channel) for t, channel, _ in seen}
     z_of = {(channel, z) for _, channel, z in seen}
     several_fields = len({(key.well, key.field) for key in files}) > 1
@@ -223,6 +244,19 @@ def _expected_combinations(
             f"{names[channel]} was acquired at {have} of the plate's {every} z planes × time points ({places})"
         )
     return expected, notes
+
+
+def _bridged(seen: set[tuple[int, int, int]], axes: _Axes) -> set[tuple[int, int, int]]:
+    """The combinations of t, channel and z, and those at a gap of an axis that have others on both sides of it."""
+    bridged = set(seen)
+    for place, axis in ((2, axes.z), (0, axes.t)):
+        reach: dict[tuple[int, ...], list[int]] = {}
+        for part in bridged:
+            reach.setdefault((*part[:place], -1, *part[place + 1 :]), []).append(part[place])
+        for (t, channel, z), values in reach.items():
+            gaps = [gap for gap in axis.gaps if min(values) < gap < max(values)]
+            bridged.update((t, channel, gap) if place == 2 else (gap, channel, z) for gap in gaps)
+    return bridged
 
 
 def _places(expected: list[tuple[int, int, int]], channel: int, axis: int) -> str:

@@ -27,8 +27,6 @@ from hts.acquire.cellvoyager_files import (
     read_setting,
 )
 from hts.acquire.indexed import (
-    MAX_COLUMNS,
-    MAX_ROWS,
     contradiction_note,
     file_of,
     find_index,
@@ -42,7 +40,7 @@ from hts.acquire.indexed import (
     unlisted_note,
 )
 from hts.acquire.listing import ImageFile, Listing
-from hts.acquire.metadata import iso_time, whole
+from hts.acquire.metadata import iso_time, well_of, whole
 from hts.acquire.table import Acquisition, Source
 from hts.model import Channel, WellId
 
@@ -114,6 +112,7 @@ class CellVoyagerReader:
             ),
             acquisition=_acquisition(setting, names.facts(), sightings),
             complete=bool(records.images) and not records.problem,
+            counted=True,
         )
         return build_source(listing, sightings, facts)
 
@@ -121,12 +120,10 @@ class CellVoyagerReader:
 def parse_name(path: str) -> Shot | None:
     """What the name of an image says; None where it is of another layout or no plate has such a well."""
     match = _NAME.fullmatch(path.rpartition("/")[2])
-    if match is None or match["well"].endswith("00"):
+    well = well_of(match["well"]) if match is not None else None
+    if match is None or well is None:
         return None
-    well = WellId.parse(match["well"])
     time, field, timeline, action, z, channel = (int(part) for part in match.groups()[2:])
-    if well.row >= MAX_ROWS or well.column >= MAX_COLUMNS:
-        return None
     return Shot(well, field, z, time, timeline, action, channel)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from hts.acquire.metadata import read_text
+from hts.acquire.metadata import read_text, whole
 from hts.locations import Location
 from hts.model import WellId
 
@@ -66,8 +66,7 @@ def _is_true(text: str) -> bool:
 
 
 def _count(single: dict[str, list[str]], key: str) -> int | None:
-    text = single.get(key, [""])[0]
-    return int(text) if text.isascii() and text.isdigit() else None
+    return whole(single.get(key, [""])[0])
 
 
 def _selected(rows: dict[int, list[str]]) -> int | None:

@@ -80,6 +80,7 @@ class ImageXpressReader:
                 *_left_out(listing, shots),
             ),
             acquisition=acquisition(headers, sightings),
+            counted=True,
         )
         return build_source(listing, sightings, facts)
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
 from itertools import chain
 from pathlib import Path
-from statistics import median
 from typing import NamedTuple
 
 from hts.acquire.build import Sighting, Stage
 from hts.acquire.descriptions import ImageFacts, metaseries_stage
 from hts.acquire.first_page import first_description
 from hts.acquire.imagexpress_names import Shot
+from hts.acquire.indexed import time_step_s, z_step_um
 from hts.acquire.listing import ImageFile
 from hts.acquire.planes import read_header
 from hts.acquire.table import Acquisition
@@ -114,10 +113,9 @@ def _z_distance_um(sightings: Iterable[Sighting]) -> float | None:
         stacks.setdefault((one.well, one.field, one.channel, one.t), []).append(one)
     for key in sorted(key for key, stack in stacks.items() if len(stack) > 1)[:3]:
         first, second = sorted(stacks[key], key=lambda one: one.z)[:2]
-        z_um = [_stage(one.file).z_um for one in (first, second)]
-        if z_um[0] is not None and z_um[1] is not None and z_um[0] != z_um[1]:
-            steps = second.z - first.z
-            return round(abs(z_um[1] - z_um[0]) / steps, 4) if steps else None
+        step_um = z_step_um([one._replace(stage=_stage(one.file)) for one in (first, second)])
+        if step_um is not None:
+            return step_um
     return None
 
 
@@ -132,18 +130,6 @@ def acquisition(headers: WaveHeaders, sightings: Sequence[Sighting]) -> Acquisit
         magnification=next((facts.magnification for facts in known if facts.magnification), None),
         numerical_aperture=next((facts.numerical_aperture for facts in known if facts.numerical_aperture), None),
         started=min(times, default=""),
-        time_step_s=_time_step_s(sightings),
+        time_step_s=time_step_s(sightings),
         binning=next((facts.binning for facts in known if facts.binning), ""),
     )
-
-
-def _time_step_s(sightings: Sequence[Sighting]) -> float | None:
-    """Median interval of neighbouring time points over the fields; None for a single one."""
-    times: dict[tuple[WellId, int], dict[int, datetime]] = {}
-    for one in sightings:
-        if one.stage.acquired:
-            times.setdefault((one.well, one.field), {})[one.t] = datetime.fromisoformat(one.stage.acquired)
-    steps = [
-        (series[t + 1] - series[t]).total_seconds() for series in times.values() for t in series if t + 1 in series
-    ]
-    return round(median(steps), 3) if steps else None

@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from hts.acquire.listing import ImageFile, Listing
+from hts.acquire.metadata import is_on_a_plate
 from hts.errors import SourceError
 from hts.model import WellId, row_index
 
@@ -28,7 +29,6 @@ _NAME = re.compile(
 _TIME = re.compile(r"(?:^|/)TimePoint_(\d+)/", re.IGNORECASE)
 _STEP = re.compile(r"(?:^|/)ZStep_(\d+)/", re.IGNORECASE)
 _LEVEL = re.compile(r"(?<![^/])(?:TimePoint|ZStep)_\d+/", re.IGNORECASE)
-_MAX_ROWS, _MAX_COLUMNS = 32, 48
 
 
 class Shot(NamedTuple):
@@ -98,7 +98,7 @@ def refuse_several_acquisitions(listing: Listing, shots: Sequence[Shot]) -> None
 @lru_cache(maxsize=4096)
 def _well(row: str, column: str) -> WellId | None:
     well = WellId(row_index(row), int(column) - 1)
-    return well if well.row < _MAX_ROWS and 0 <= well.column < _MAX_COLUMNS else None
+    return well if is_on_a_plate(well) else None
 
 
 @lru_cache(maxsize=4096)

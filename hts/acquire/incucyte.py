@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from hts.acquire.build import PlateFacts, Sighting, Stage, build_source, header_pixel_size, left_out_note
 from hts.acquire.listing import ImageFile, Listing
-from hts.acquire.metadata import natural, time_step_s, well_of
+from hts.acquire.metadata import even_step_s, natural, well_of
 from hts.acquire.opened import Expected
 from hts.acquire.planes import read_header, read_pixels, read_plane
 from hts.acquire.table import Acquisition, Plane, Source
@@ -106,12 +106,13 @@ class IncuCyteReader:
                 *left_out_note(others, "their names are not <prefix>_<well>_<image>_<time>.tif, or of another clock"),
             ),
             acquisition=Acquisition(
-                started=min(shot.clock for shot in shots), time_step_s=time_step_s([60.0 * time for time in times])
+                started=min(shot.clock for shot in shots), time_step_s=even_step_s([60.0 * time for time in times])
             ),
             dtype=dtype,
             read=read_widened if dtype is not None else None,
         )
-        return build_source(listing, map(_sighting, shots), facts)
+        order = {minutes: place for place, minutes in enumerate(times)}
+        return build_source(listing, (_sighting(shot, order[shot.minutes]) for shot in shots), facts)
 
 
 def parse_shot(image: ImageFile) -> Shot | None:
@@ -154,8 +155,8 @@ def _shots(listing: Listing) -> list[Shot]:
     return [shot for image in listing.images if (shot := parse_shot(image)) is not None]
 
 
-def _sighting(shot: Shot) -> Sighting:
-    return Sighting(shot.well, shot.field, shot.channel, 0, shot.minutes, shot.file, None, Stage(acquired=shot.clock))
+def _sighting(shot: Shot, t: int) -> Sighting:
+    return Sighting(shot.well, shot.field, shot.channel, 0, t, shot.file, None, Stage(acquired=shot.clock))
 
 
 def _with_channels(shots: Sequence[Shot]) -> list[Shot]:
@@ -211,7 +212,7 @@ def _refuse_several_vessels(shots: Sequence[Shot], listing: Listing) -> None:
 
 
 def _uneven_note(times: Sequence[int], on_clock: bool) -> tuple[str, ...]:
-    if len(times) < 3 or time_step_s([60.0 * time for time in times]) is not None:
+    if len(times) < 3 or even_step_s([60.0 * time for time in times]) is not None:
         return ()
     start = times[0] if on_clock else 0
     shown = ", ".join(_elapsed(time - start) for time in times[:_TIMES_SHOWN])

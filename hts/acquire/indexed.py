@@ -7,33 +7,30 @@ that is not where it says, or is one more file of that plane.
 from __future__ import annotations
 
 import posixpath
-import re
 from collections import Counter
 from collections.abc import Collection, Hashable, Iterable, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import pairwise
-from statistics import median
 
+from hts.acquire.axes import typical_step
 from hts.acquire.build import Sighting, Stage, absent, is_absent
 from hts.acquire.listing import ImageFile, Listing
-from hts.acquire.metadata import read_text, whole
+from hts.acquire.metadata import is_absolute, is_on_a_plate, read_text, whole
 from hts.errors import SourceError
 from hts.locations import Location, relative_name
 from hts.model import PixelSize, WellId
 
-MAX_ROWS, MAX_COLUMNS = 32, 48
-"""The largest plate there is."""
-_ADDRESS = re.compile(r"/|[A-Za-z]:|[A-Za-z][\w+.-]*://")
 _SERIES_LOOKED_AT = 1000
 
 
 def numbered_well(row: str | None, column: str | None) -> WellId | None:
     """The well of a row and a column that count from 1; None where no plate has it."""
     row_number, column_number = whole(row), whole(column)
-    if not row_number or not column_number or row_number > MAX_ROWS or column_number > MAX_COLUMNS:
+    if row_number is None or column_number is None:
         return None
-    return WellId(row_number - 1, column_number - 1)
+    well = WellId(row_number - 1, column_number - 1)
+    return well if is_on_a_plate(well) else None
 
 
 def find_index(listing: Listing, names: Sequence[str]) -> Location | None:
@@ -74,7 +71,7 @@ def file_of(stated: str, folder: str, listing: Listing) -> ImageFile:
     if not name:
         return absent("", "the index names no file for it")
     joined = posixpath.normpath(folder + name)
-    if _ADDRESS.match(name) or joined.split("/", 1)[0] == "..":
+    if is_absolute(name) or joined.split("/", 1)[0] == "..":
         return absent("", f"the index names {name}, outside of the plate's folder: it is not opened")
     found = listing.images_by_name.get(joined)
     return found or absent("", f"the index lists {joined}, no such file")
@@ -180,24 +177,25 @@ def z_step_um(sightings: Iterable[Sighting]) -> float | None:
     return step or None
 
 
+def with_z_step(size: PixelSize | None, sightings: Iterable[Sighting]) -> PixelSize | None:
+    """The pixel size with the distance of planes, where only the heights of the stage tell it."""
+    return size if size is None or size.z_um is not None else replace(size, z_um=z_step_um(sightings))
+
+
 def time_step_s(sightings: Iterable[Sighting]) -> float | None:
     """The interval of two time points in the middle of those measured, in seconds; None without two times."""
-    series: dict[Hashable, dict[int, str]] = {}
+    series: dict[Hashable, dict[int, float]] = {}
     for one in sightings:
         key = (one.well, one.field, one.channel, one.z)
         if one.stage.acquired and (key in series or len(series) < _SERIES_LOOKED_AT):
-            series.setdefault(key, {})[one.t] = one.stage.acquired
-    steps = [
-        (_seconds(later) - _seconds(earlier)) / (t_later - t_earlier)
-        for times in series.values()
-        for (t_earlier, earlier), (t_later, later) in pairwise(sorted(times.items()))
-    ]
-    step = round(median(steps), 3) if steps else 0.0
-    return step if step > 0 else None
+            series.setdefault(key, {})[one.t] = _seconds(one.stage.acquired)
+    return typical_step(series.values())
 
 
 def _seconds(text: str) -> float:
-    return datetime.fromisoformat(text).timestamp()
+    # A time without a zone is not that of this machine, whose clock may jump in summer.
+    when = datetime.fromisoformat(text)
+    return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
 
 
 def _equal(paths: Iterable[Location]) -> bool:

@@ -15,6 +15,7 @@ import posixpath
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
+from hts.acquire.axes import Axis
 from hts.acquire.build import (
     PlateFacts,
     Sighting,
@@ -22,9 +23,8 @@ from hts.acquire.build import (
     build_source,
     header_pixel_size,
     left_out_note,
-    with_z_step,
 )
-from hts.acquire.indexed import folder_of
+from hts.acquire.indexed import folder_of, with_z_step
 from hts.acquire.listing import ImageFile, Listing, is_image
 from hts.acquire.manifest_table import Entry, Manifest, is_manifest, parse_manifest
 from hts.acquire.metadata import head_of, is_absolute, points_outside, read_text
@@ -84,7 +84,9 @@ class ManifestReader:
             reader=self.name,
             plate_name=manifest.plates[0] if manifest.plates else path.stem,
             channels=tuple(Channel(channel) for channel in manifest.channels),
-            pixel_size=with_z_step(manifest.pixel_size or header_pixel_size(list(found.values())), sightings),
+            pixel_size=with_z_step(
+                manifest.pixel_size or header_pixel_size(list(found.values())), _by_place(sightings)
+            ),
             vendor_files=(path,),
             notes=(
                 *manifest.notes,
@@ -96,6 +98,12 @@ class ManifestReader:
             complete=True,
         )
         return build_source(listing, sightings, facts)
+
+
+def _by_place(sightings: Sequence[Sighting]) -> list[Sighting]:
+    """With z as the plane's place in the stack: the numbers of a table may be anything."""
+    index = Axis.of("z", {one.z for one in sightings}, fill=False).index
+    return [one._replace(z=index[one.z]) for one in sightings]
 
 
 def _is_table(path: Location | None) -> bool:

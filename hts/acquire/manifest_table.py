@@ -20,7 +20,7 @@ from typing import NamedTuple
 from urllib.parse import unquote
 
 from hts.acquire.build import Stage
-from hts.acquire.metadata import number, positive, well_of
+from hts.acquire.metadata import is_on_a_plate, number, positive, well_of
 from hts.acquire.table import Acquisition
 from hts.errors import SourceError
 from hts.model import PixelSize, WellId, row_name
@@ -52,7 +52,6 @@ _ILLUMINATION = re.compile(r"Illum", re.IGNORECASE)
 _NUMBER = re.compile(r"[A-Za-z]*\s*0*(\d{1,9})(?:\.0*)?")
 _NUMBERS = ("field", "z", "t")
 _NO_NUMBER = -1
-_MAX_ROWS = 32
 _METRES_BELOW = 0.2
 _METRES_A_PIXEL_BELOW = 1e-3
 _BAD_ROWS_SHOWN = 5
@@ -274,7 +273,7 @@ def _well(cells: _Cells, row: list[str]) -> WellId | None:
         return well_of(cells.text(row, "well"))
     letters, column = cells.text(row, "row"), cells.text(row, "column")
     number_of_row = _whole(letters)
-    if number_of_row is not None and 0 < number_of_row <= _MAX_ROWS:
+    if number_of_row is not None and is_on_a_plate(WellId(number_of_row - 1, 0)):
         letters = row_name(number_of_row - 1)
     return well_of(f"{letters}{column}")
 

@@ -29,6 +29,7 @@ _MICROMETRES = {"m": 1e6, "mm": 1e3, "um": 1.0, "µm": 1.0, "μm": 1.0, "micron"
 _ABSOLUTE = re.compile(r"[/\\]|[A-Za-z]:|[A-Za-z][\w+.-]*://")
 _MAX_ROWS, _MAX_COLUMNS = 32, 48
 _MICROMETRES |= {"\\u00b5m": 1.0, "nm": 1e-3, "pm": 1e-6}
+_SECONDS = {"s": 1.0, "ms": 1e-3, "µs": 1e-6, "us": 1e-6, "ns": 1e-9, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _MAX_DIGITS = 9
 _PIECE_CHARACTERS = 1 << 13
 """Fed to the parser at a time: with few elements in flight the collector of garbage has little to walk through."""
@@ -197,12 +198,18 @@ def length_um(text: str | None, unit: str | None) -> float | None:
     return None if value is None or factor is None else float(f"{value * factor:.15g}")
 
 
-def later(started: str, seconds: float) -> str:
+def seconds(node: ElementTree.Element, name: str) -> float | None:
+    """A duration in s from an attribute and its unit, as OME-XML has them; seconds where no unit is named."""
+    value, factor = number(node.get(name)), _SECONDS.get(node.get(f"{name}Unit", "s"))
+    return None if value is None or factor is None else value * factor
+
+
+def later(started: str, after_s: float) -> str:
     """The time in ISO 8601 so many seconds after another one; empty where that is unknown, or out of all bounds."""
     if not started:
         return ""
     try:
-        return (datetime.fromisoformat(started) + timedelta(seconds=seconds)).isoformat(timespec="milliseconds")
+        return (datetime.fromisoformat(started) + timedelta(seconds=after_s)).isoformat(timespec="milliseconds")
     except (OverflowError, ValueError):
         return ""
 
@@ -243,7 +250,7 @@ def natural(text: str) -> tuple[tuple[int, int, str], ...]:
     return tuple((0, int(part), part) if part.isdecimal() else (1, 0, part) for part in parts)
 
 
-def time_step_s(times_s: list[float]) -> float | None:
+def even_step_s(times_s: list[float]) -> float | None:
     """Seconds between time points that are evenly spaced (to 1 %); None for one, or for uneven ones."""
     steps = [later - earlier for earlier, later in pairwise(times_s)]
     if not steps or min(steps) <= 0 or max(steps) - min(steps) > 0.01 * max(steps):

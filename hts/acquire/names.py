@@ -9,10 +9,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from hts.acquire.metadata import is_on_a_plate
 from hts.model import WellId
-
-MAX_ROWS, MAX_COLUMNS = 32, 48
-"""Rows and columns of the largest plate."""
 
 _SAID = re.compile(r"(?<![A-Za-z0-9])well[ _-]?(?P<well>[A-Z]{1,2}\d{1,2})(?![A-Za-z0-9])", re.IGNORECASE)
 _TOKEN = re.compile(r"(?<![A-Za-z0-9])(?P<well>[A-Za-z]{1,2}\d{2})(?![A-Za-z0-9])")
@@ -60,11 +58,6 @@ def read_name(stem: str) -> Named:
     )
 
 
-def on_a_plate(well: WellId) -> bool:
-    """Whether the largest plate has such a well."""
-    return 0 <= well.row < MAX_ROWS and 0 <= well.column < MAX_COLUMNS
-
-
 def _well_match(stem: str) -> re.Match[str] | None:
     said = _wells(_SAID, stem)
     if said:
@@ -81,7 +74,7 @@ def _wells(pattern: re.Pattern[str], stem: str) -> list[re.Match[str]]:
 
 
 def _is_well(text: str) -> bool:
-    return text[-1:] != "" and int(re.sub(r"\D", "", text)) > 0 and on_a_plate(WellId.parse(text))
+    return text[-1:] != "" and int(re.sub(r"\D", "", text)) > 0 and is_on_a_plate(WellId.parse(text))
 
 
 def _only(matches: list[re.Match[str]]) -> re.Match[str] | None:

@@ -11,13 +11,22 @@ from hts.acquire.build import Stage
 from hts.acquire.containers import Contents, Inside
 from hts.acquire.descriptions import ome_pixel_size
 from hts.acquire.listing import ImageFile
-from hts.acquire.metadata import iso_time, later, length_um, local_name, number, positive
-from hts.acquire.names import on_a_plate, read_name
+from hts.acquire.metadata import (
+    is_on_a_plate,
+    iso_time,
+    later,
+    length_um,
+    local_name,
+    number,
+    positive,
+    seconds,
+    whole,
+)
+from hts.acquire.names import read_name
 from hts.acquire.table import Acquisition
 from hts.errors import SourceError
 from hts.model import Channel, PixelSize, WellId
 
-_IN_S = {"s": 1.0, "ms": 1e-3, "µs": 1e-6, "us": 1e-6, "ns": 1e-9, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _MAX_PLANES = 10_000_000
 
 
@@ -144,7 +153,7 @@ def _samples(plate: ElementTree.Element) -> dict[str, _Sample]:
     samples: dict[str, _Sample] = {}
     for node in _all(plate, "Well"):
         row, column = number(node.get("Row")), number(node.get("Column"))
-        if row is None or column is None or not on_a_plate(WellId(int(row), int(column))):
+        if row is None or column is None or not is_on_a_plate(WellId(int(row), int(column))):
             continue
         fields = sorted(
             enumerate(_all(node, "WellSample")), key=lambda item: (number(item[1].get("Index")) or 0, item[0])
@@ -170,7 +179,7 @@ def _image(node: ElementTree.Element, lenses: Mapping[str, ElementTree.Element])
     settings = next(_all(node, "ObjectiveSettings"), ElementTree.Element("ObjectiveSettings"))
     lens = lenses.get(settings.get("ID", ""), ElementTree.Element("Objective"))
     started = next((iso_time(child.text or "") for child in _all(node, "AcquisitionDate")), "")
-    step_s = _seconds(pixels, "TimeIncrement")
+    step_s = seconds(pixels, "TimeIncrement")
     return OmeImage(
         identifier=node.get("ID", ""),
         name=node.get("Name", ""),
@@ -192,7 +201,7 @@ def _channels(pixels: ElementTree.Element, count: int) -> Iterator[Channel]:
     described = list(_all(pixels, "Channel"))
     exposures: dict[int, float] = {}
     for plane in _all(pixels, "Plane"):
-        exposure_s, c = _seconds(plane, "ExposureTime"), _count(plane, "TheC")
+        exposure_s, c = seconds(plane, "ExposureTime"), _count(plane, "TheC")
         if exposure_s is not None:
             exposures.setdefault(c, exposure_s)
     for place in range(count):
@@ -247,7 +256,7 @@ def _at(place: int, order: Sequence[str], lengths: Mapping[str, int]) -> dict[st
 def _stages(pixels: ElementTree.Element, started: str) -> dict[tuple[int, int, int], Stage]:
     stages = {}
     for node in _all(pixels, "Plane"):
-        delta_s = _seconds(node, "DeltaT")
+        delta_s = seconds(node, "DeltaT")
         acquired = started if delta_s is None else later(started, delta_s)
         key = (_count(node, "TheC"), _count(node, "TheZ"), _count(node, "TheT"))
         stages[key] = _position(node)._replace(acquired=acquired)
@@ -255,12 +264,7 @@ def _stages(pixels: ElementTree.Element, started: str) -> dict[tuple[int, int, i
 
 
 def _count(node: ElementTree.Element, name: str) -> int:
-    return int(positive(node.get(name)) or 0)
-
-
-def _seconds(node: ElementTree.Element, name: str) -> float | None:
-    value, factor = number(node.get(name)), _IN_S.get(node.get(f"{name}Unit", "s"))
-    return None if value is None or factor is None else value * factor
+    return whole(node.get(name)) or 0
 
 
 def _nanometres(node: ElementTree.Element, name: str) -> float | None:

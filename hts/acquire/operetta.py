@@ -11,10 +11,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
-from statistics import median
 from typing import NamedTuple
 
+from hts.acquire.axes import typical_step
 from hts.acquire.build import PlateFacts, Sighting, absent, build_source, left_out_note
 from hts.acquire.indexed import (
     contradiction_note,
@@ -212,6 +211,7 @@ def _facts(
         notes=(*notes, *size_notes),
         acquisition=_acquisition(index, found, sightings),
         complete=bool(index.images) and not index.problem,
+        counted=True,
     )
 
 
@@ -237,9 +237,7 @@ def _planned_step_s(images: Iterable[ImageRecord]) -> float | None:
     for one in images:
         if one.offset_s is not None:
             offsets[one.time] = min(one.offset_s, offsets.get(one.time, one.offset_s))
-    steps = [(later[1] - earlier[1]) / (later[0] - earlier[0]) for earlier, later in pairwise(sorted(offsets.items()))]
-    step = round(median(steps), 3) if steps else 0.0
-    return step if step > 0 else None
+    return typical_step([offsets])
 
 
 def _index_notes(index: HarmonyIndex) -> tuple[str, ...]:

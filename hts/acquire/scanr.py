@@ -27,8 +27,8 @@ from hts.acquire.build import (
     build_source,
     header_pixel_size,
     left_out_note,
-    with_z_step,
 )
+from hts.acquire.indexed import with_z_step
 from hts.acquire.listing import ImageFile, Listing
 from hts.acquire.metadata import base_name, is_on_a_plate, natural, points_outside, read_xml, well_of
 from hts.acquire.scanr_metadata import Facts, descriptor_facts, ome_facts
@@ -107,6 +107,7 @@ class ScanRReader:
             ),
             acquisition=facts.acquisition,
             complete=bool(facts.files) and names <= set(map(base_name, facts.files)),
+            counted=True,
         )
         return build_source(listing, sightings, plate_facts)
 

@@ -16,7 +16,17 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from hts.acquire.build import Stage
-from hts.acquire.metadata import base_name, length_um, local_name, number, positive, time_step_s, well_of
+from hts.acquire.metadata import (
+    base_name,
+    even_step_s,
+    length_um,
+    local_name,
+    number,
+    positive,
+    seconds,
+    well_of,
+    whole,
+)
 from hts.acquire.table import Acquisition
 from hts.model import Channel, PixelSize, WellId
 
@@ -25,7 +35,6 @@ _MAX_WELLS = 32 * 48
 _LONGEST_S = 1e8
 """Three years: longer acquisitions are damaged numbers."""
 _NO_CHANNEL = "autofocus"
-_SECONDS = {"s": 1.0, "ms": 1e-3, "min": 60.0, "h": 3600.0}
 
 
 class PlaneAt(NamedTuple):
@@ -75,7 +84,7 @@ def ome_facts(root: ElementTree.Element) -> Facts:
         if not facts.acquisition.objective:
             facts.acquisition = _acquisition(root, image, objectives)
     steps = [times_s[t] for t in sorted(times_s)]
-    facts.acquisition = replace(facts.acquisition, time_step_s=time_step_s(steps))
+    facts.acquisition = replace(facts.acquisition, time_step_s=even_step_s(steps))
     return facts
 
 
@@ -87,11 +96,11 @@ def _read_pixels(facts: Facts, pixels: ElementTree.Element, date: datetime | Non
             names[PlaneAt(*(_count(data.get(f"First{axis}")) for axis in "CZT"))] = name
     planes = {PlaneAt(*(_count(one.get(f"The{axis}")) for axis in "CZT")): one for one in _children(pixels, "Plane")}
     for at, plane in planes.items():
-        seconds = _seconds(plane, "DeltaT")
-        if seconds is not None and at.c == at.z == 0:
-            times_s[at.t] = min(seconds, times_s.get(at.t, seconds))
+        after_s = seconds(plane, "DeltaT")
+        if after_s is not None and at.c == at.z == 0:
+            times_s[at.t] = min(after_s, times_s.get(at.t, after_s))
         if at in names:
-            facts.stages[base_name(names[at])] = _stage(plane, date, seconds)
+            facts.stages[base_name(names[at])] = _stage(plane, date, after_s)
     facts.files += names.values()
     if facts.pixel_size is None:
         sizes = [_ome_length(pixels, f"PhysicalSize{axis}") for axis in "YXZ"]
@@ -105,7 +114,7 @@ def _read_pixels(facts: Facts, pixels: ElementTree.Element, date: datetime | Non
 
 
 def _channel(node: ElementTree.Element, plane: ElementTree.Element | None) -> Channel:
-    exposure_s = _seconds(plane, "ExposureTime") if plane is not None else None
+    exposure_s = seconds(plane, "ExposureTime") if plane is not None else None
     return Channel(
         node.get("Name", ""),
         wavelength_nm=positive(node.get("EmissionWavelength")),
@@ -114,11 +123,11 @@ def _channel(node: ElementTree.Element, plane: ElementTree.Element | None) -> Ch
     )
 
 
-def _stage(plane: ElementTree.Element, date: datetime | None, seconds: float | None) -> Stage:
+def _stage(plane: ElementTree.Element, date: datetime | None, after_s: float | None) -> Stage:
     y_um, x_um, z_um = _ome_length(plane, "PositionY"), _ome_length(plane, "PositionX"), _ome_length(plane, "PositionZ")
     acquired = ""
-    if date is not None and seconds is not None and 0 <= seconds < _LONGEST_S:
-        acquired = (date + timedelta(seconds=seconds)).isoformat()
+    if date is not None and after_s is not None and 0 <= after_s < _LONGEST_S:
+        acquired = (date + timedelta(seconds=after_s)).isoformat()
     return Stage(y_um, x_um, z_um, acquired)
 
 
@@ -159,13 +168,8 @@ def _ome_length(node: ElementTree.Element, name: str) -> float | None:
     return number(node.get(name)) if unit is None else length_um(node.get(name), unit)
 
 
-def _seconds(node: ElementTree.Element, name: str) -> float | None:
-    value, factor = number(node.get(name)), _SECONDS.get(node.get(f"{name}Unit", "s"))
-    return None if value is None or factor is None else value * factor
-
-
 def _count(text: str | None) -> int:
-    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 7 else 0
+    return whole(text) or 0
 
 
 # --- experiment_descriptor.xml -----------------------------------------------------------------------------------

@@ -22,8 +22,8 @@ from typing import Any, NamedTuple
 from hts.acquire.build import Stage, absent
 from hts.acquire.containers import Container, Contents, Inside, build_containers
 from hts.acquire.listing import Listing
-from hts.acquire.metadata import iso_time, later, local_name, number, parse_xml, positive
-from hts.acquire.names import on_a_plate, read_name
+from hts.acquire.metadata import is_on_a_plate, iso_time, later, local_name, number, parse_xml, positive
+from hts.acquire.names import read_name
 from hts.acquire.opened import reading
 from hts.acquire.table import Acquisition, Source
 from hts.errors import SourceError
@@ -231,7 +231,7 @@ def _shape_well(shape: ElementTree.Element | None) -> WellId | None:
     row, column = (positive(_text(parts.get(name))) for name in ("RowIndex", "ColumnIndex"))
     if row is not None and column is not None:
         well = WellId(int(row) - 1, int(column) - 1)
-        return well if on_a_plate(well) else None
+        return well if is_on_a_plate(well) else None
     return read_name(shape.get("Name", "")).well
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+import os
 import re
 from collections.abc import Callable
 from itertools import product
@@ -10,10 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hts.acquire import Source, open_source
-from hts.acquire.build import spread
+from hts.acquire import Source, open_source, read_plane
+from hts.acquire.build import PlateFacts, Sighting, build_source, spread
+from hts.acquire.listing import ImageFile, Listing
+from hts.acquire.table import Acquisition
 from hts.errors import NotFoundError, SourceError
-from hts.model import WellId
+from hts.model import Channel, PixelSize, WellId
 
 from .folders import pixels, write_plane
 
@@ -146,3 +150,71 @@ def test_spread_yields_everything_once(items: list[int], count: int) -> None:
     if items:
         assert found[0] == numbered[0]
         assert count == 1 or numbered[-1] in found[:count]
+
+
+def test_numbers_with_gaps_are_noted_where_they_may_be_anything(tmp_path: Path) -> None:
+    source = plate(tmp_path, {("A01", 1, "dna", z, t) for z in (1, 2, 4) for t in (1, 3)})
+    assert (source.n_z, source.n_t, source.issues) == (3, 2, ())
+    assert [note.partition(":")[0] for note in source.notes] == ["z is numbered 1, 2, 4", "t is numbered 1, 3"]
+
+
+def scanr_plate(root: Path, z: tuple[int, ...], t: tuple[int, ...]) -> Source:
+    for at in product((1, 2), z, t, ("DAPI", "GFP")):
+        # GFP was never acquired below z 2.
+        if at[3] == "DAPI" or at[1] >= 2:
+            number, *where, channel = at
+            name = "--W{:05d}--P00001--Z{:05d}--T{:05d}--{}.tif".format(number, *where, channel)
+            write_plane(root / name, pixels(at))
+    return open_source(root, reader="scanr")
+
+
+def test_a_number_that_no_file_has_is_missing_where_the_vendor_counts(tmp_path: Path) -> None:
+    source = scanr_plate(tmp_path, z=(0, 1, 2, 4), t=(0, 2, 3))
+    assert (source.n_z, source.n_t) == (5, 4)
+    assert {(one.channel, one.z, one.t) for one in source.issues} == {
+        *(("DAPI", z, 1) for z in range(5)),
+        *(("GFP", z, 1) for z in (2, 3, 4)),
+        *((channel, 3, t) for channel in ("DAPI", "GFP") for t in range(4)),
+    }
+    assert {one.status for one in source.issues} == {"missing"}
+    assert "no file has z number 3: such planes are expected and listed as missing" in source.notes
+    assert "no file has t number 1: such planes are expected and listed as missing" in source.notes
+    assert {(plane.z, plane.path.name.split("--")[3]) for plane in source.planes} == {
+        (z, f"Z0000{z}") for z in (0, 1, 2, 4)
+    }
+
+
+def test_every_second_number_of_a_vendor_scales_its_steps(tmp_path: Path) -> None:
+    facts = PlateFacts(
+        "any",
+        "P",
+        (Channel("dna"),),
+        pixel_size=PixelSize(0.5, 0.5, 1.5),
+        acquisition=Acquisition(time_step_s=60.0),
+        counted=True,
+    )
+    files = {(z, t): write_plane(tmp_path / f"{z}{t}.tif", pixels((z, t))) for z, t in product((2, 4), (1, 4, 7))}
+    sightings = [Sighting(WellId(0, 0), 1, "dna", z, t, ImageFile(path, path.name)) for (z, t), path in files.items()]
+    source = build_source(Listing.of(tmp_path), sightings, facts)
+    assert (source.n_z, source.n_t, source.issues) == (2, 3, ())
+    assert source.pixel_size == PixelSize(0.5, 0.5, 3.0)
+    assert source.acquisition.time_step_s == 180.0
+
+
+def test_names_that_are_no_utf8_are_text_in_all_that_is_said(tmp_path: Path) -> None:
+    root = Path(os.fsdecode(os.fsencode(tmp_path) + b"/10x_\xb5"))
+    for name in (b"A01_f1_dna_z0_t0.tif", b"A02_f1_\xb5_dna_z0_t0.tif", b"overview_\xb5m.tif", b"A01_f1_er_z0_t0.tif"):
+        write_plane(root / os.fsdecode(name), pixels(name))
+    (root / os.fsdecode(b"A02_f1_\xb5_er_z0_t0.tif")).write_bytes(b"")
+    pattern = PATTERN.replace("(?P<channel>", r"(?:\\xb5_)?(?P<channel>")
+    source = open_source(root, pattern=pattern)
+    assert source.plate_name == r"10x_\xb5"
+    assert [source.file_name(plane) for plane in source.planes][2:] == [r"A02_f1_\xb5_dna_z0_t0.tif"]
+    assert source.issues[0].file == r"A02_f1_\xb5_er_z0_t0.tif"
+    assert source.notes == (
+        r"1 image file left out, their names say no well by " + repr(pattern) + r": overview_\xb5m.tif",
+    )
+    said = [source.plate_name, *source.notes, source.to_frame().to_dict("records")]
+    assert json.dumps(said, ensure_ascii=False).encode()
+    for plane in source.planes:
+        assert read_plane(plane, source.shape, source.dtype).shape == source.shape

@@ -242,7 +242,10 @@ def test_a_repeated_time_point_is_kept_and_noted(tmp_path: Path) -> None:
         ("w1", 1, "TimePoint_2"),
         ("w1", 2, "TimePoint_10"),
     ]
-    assert source.notes == ("w2 at the second time point is a copy of the first: it was acquired less often",)
+    assert source.notes == (
+        "w2 at the second time point is a copy of the first: it was acquired less often",
+        "t is numbered 1, 2, 10: these are the indices 0 to 2, with none between",
+    )
 
 
 def test_several_plates_in_one_folder_are_refused(tmp_path: Path) -> None:

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
 import pytest
 
+from hts.acquire.indexed import folder_of
 from hts.acquire.listing import Listing, example_names
-from hts.errors import NotFoundError, SourceError
+from hts.errors import NotFoundError, SourceError, StoreError, UsageError
 from hts.locations import location
 
 
@@ -116,3 +118,63 @@ def test_what_was_made_of_a_listing_once_is_kept(tmp_path: Path) -> None:
 
     assert listing.once("names", names) is listing.once("names", names)
     assert asked == [listing]
+
+
+def test_a_link_to_itself_costs_nothing_but_itself(tmp_path: Path) -> None:
+    touch(tmp_path, *(f"{name}.tif" for name in "abcdefgh"), "plate.HTD")
+    for name in ("loop", "loop.tif"):
+        (tmp_path / name).symlink_to(name)
+    (tmp_path / "gone.xml").symlink_to("nowhere.xml")
+    listing = Listing.of(tmp_path)
+    problems = {image.name: image.problem for image in listing.images}
+    assert problems.pop("loop.tif") == "file cannot be looked at (Too many levels of symbolic links)"
+    assert problems == {f"{name}.tif": "" for name in "abcdefgh"}
+    assert "plate.HTD" in {path.name for path in listing.files}
+    assert sorted(listing.notes) == [
+        "gone.xml is no regular file: it is left out",
+        "loop cannot be looked at (Too many levels of symbolic links): it is left out",
+    ]
+
+
+def test_what_is_no_regular_file_is_never_opened(tmp_path: Path) -> None:
+    touch(tmp_path, "a.tif")
+    os.mkfifo(tmp_path / "b.tif")
+    os.mkfifo(tmp_path / "plate.HTD")
+    listing = Listing.of(tmp_path)
+    assert {image.name: image.problem for image in listing.images} == {"a.tif": "", "b.tif": "is no regular file"}
+    assert [path.name for path in listing.files] == ["a.tif", "b.tif"]
+    assert listing.notes == ("plate.HTD is no regular file: it is left out",)
+    with pytest.raises(SourceError, match=r"a folder of images at .*plate\.HTD\n.*no regular file"):
+        Listing.of(tmp_path / "plate.HTD")
+
+
+def test_names_that_are_no_utf8_are_text_and_their_paths_open(tmp_path: Path) -> None:
+    folder = os.fsencode(tmp_path) + b"/10x_\xb5"
+    os.mkdir(folder)
+    for name in (b"/B03_s1_w1.tif", b"/B04_\xb5m_s1_w1.tif", b"/x.HTD"):
+        Path(os.fsdecode(folder + name)).write_bytes(b"x")
+    os.mkfifo(folder + b"/\xb5.csv")
+    listing = Listing.of(tmp_path)
+    assert [image.name for image in listing.images] == [r"10x_\xb5/B03_s1_w1.tif", r"10x_\xb5/B04_\xb5m_s1_w1.tif"]
+    assert [image.path.read_bytes() for image in listing.images] == [b"x", b"x"]
+    assert listing.notes == (r"10x_\xb5/\xb5.csv is no regular file: it is left out",)
+    assert {folder_of(path, listing) for path in listing.files} == {"10x_\\xb5/"}
+    json.dumps([image.name for image in listing.images], ensure_ascii=False).encode()
+
+
+def test_a_store_that_cannot_be_reached_is_no_empty_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    root = location("memory://listing-unreachable/plate")
+    (root / "a.tif").parent.mkdir(parents=True, exist_ok=True)
+    (root / "a.tif").write_bytes(b"x")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise ConnectionError("no route to host")
+
+    monkeypatch.setattr(type(root.fs), "find", refuse)
+    with pytest.raises(StoreError, match=r"the store of memory:.*plate can be reached\n.*no route to host"):
+        Listing.of(root)
+
+
+def test_the_home_of_nobody_is_refused() -> None:
+    with pytest.raises(UsageError, match="nosuchuser-hts"):
+        Listing.of(Path("~nosuchuser-hts/plate"))

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hts.acquire.metadata import base_name, is_absolute, natural, points_outside, time_step_s, well_of
+from hts.acquire.metadata import base_name, even_step_s, is_absolute, natural, points_outside, well_of
 from hts.model import WellId
 
 
@@ -45,4 +45,4 @@ def test_numbers_sort_as_numbers() -> None:
     [([], None), ([5], None), ([0, 60, 120], 60), ([0, 60.3, 120], 60), ([0, 60, 180], None), ([0, 60, 60], None)],
 )
 def test_time_steps(times_s: list[float], step_s: float | None) -> None:
-    assert time_step_s(times_s) == step_s
+    assert even_step_s(times_s) == step_s

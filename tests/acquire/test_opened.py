@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 from pathlib import Path
 from typing import IO
@@ -8,8 +9,9 @@ from typing import IO
 import pytest
 
 from hts.acquire.copies import local_copy
-from hts.acquire.opened import OpenFiles
-from hts.locations import location
+from hts.acquire.opened import OpenFiles, file_problems, reading
+from hts.errors import HtsError, SourceError, StoreError, UsageError
+from hts.locations import Location, location
 
 
 def open_file(path: Path) -> IO[bytes]:
@@ -101,3 +103,64 @@ def test_a_copy_of_a_remote_file_is_shared_and_removed() -> None:
     remote.unlink()
     with pytest.raises(FileNotFoundError, match=r"a\.czi"):
         local_copy(remote)
+
+
+BOTO = pytest.importorskip("botocore.exceptions")
+REMOTE = location("memory://opened/plate/a.tif")
+
+
+def raised(path: Location, error: Exception) -> HtsError:
+    with pytest.raises(HtsError, match=r"a\.tif") as caught, reading(path, "a TIFF file", (ValueError, RuntimeError)):
+        raise error
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        BOTO.EndpointConnectionError(endpoint_url="http://127.0.0.1:9"),
+        BOTO.NoCredentialsError(),
+        BOTO.ClientError({"Error": {"Code": "SlowDown"}}, "GetObject"),
+        ConnectionResetError(104, "Connection reset by peer"),
+        TimeoutError(),
+        OSError(5, "Internal error"),
+    ],
+)
+def test_an_unreachable_store_is_never_an_unreadable_plane(error: Exception) -> None:
+    REMOTE.parent.mkdir(parents=True, exist_ok=True)
+    REMOTE.write_bytes(b"x")
+    found = raised(REMOTE, error)
+    assert isinstance(found, StoreError)
+    assert "can be reached" in str(found)
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (FileNotFoundError("a.tif"), "is not there any more"),
+        (PermissionError("Forbidden"), "permission denied"),
+        (OSError("broken stream"), r"cannot be read \(broken stream\)"),
+        (NotImplementedError("no such codec"), "or is truncated or damaged"),
+        (MemoryError("8 GiB"), r"does not fit into memory \(8 GiB\)"),
+    ],
+)
+def test_one_object_that_cannot_be_had_costs_itself(error: Exception, reason: str) -> None:
+    REMOTE.parent.mkdir(parents=True, exist_ok=True)
+    REMOTE.write_bytes(b"x")
+    found = raised(REMOTE, error)
+    assert isinstance(found, SourceError)
+    assert re.search(reason, str(found))
+    assert "\n" not in str(found)
+
+
+def test_errors_of_this_disk_are_those_of_one_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    path.write_bytes(b"x")
+    found = raised(path, OSError(5, "Input/output error"))
+    assert isinstance(found, SourceError)
+    assert str(found) == f"{path}: cannot be read (Input/output error)"
+
+
+def test_errors_of_ours_pass(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"^mine$"), file_problems(tmp_path):
+        raise UsageError("mine")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 from contextlib import suppress
 from pathlib import Path
@@ -216,3 +217,65 @@ def test_pixel_size_of_an_ome_tiff(tmp_path: Path) -> None:
     path = tmp_path / "a.ome.tif"
     tifffile.imwrite(path, IMAGE, metadata={"axes": "YX", "PhysicalSizeX": 0.3, "PhysicalSizeY": 0.4})
     assert read_header(path).image.pixel_size == PixelSize(0.4, 0.3)
+
+
+@pytest.mark.parametrize("compression", ["jpeg", "jpeg2000"])
+@pytest.mark.parametrize("rowsperstrip", [16, 64])
+def test_a_jpeg_stream_without_its_end_is_refused(tmp_path: Path, compression: str, rowsperstrip: int) -> None:
+    image = pixels(1, (64, 64), "uint8")
+    path = tmp_path / "lost.tif"
+    tifffile.imwrite(path, image, compression=compression, rowsperstrip=rowsperstrip, metadata=None)
+    whole = read_pixels(path)
+    np.testing.assert_array_equal(whole, tifffile.imread(path))
+    with tifffile.TiffFile(path) as tiff:
+        offset, count = tiff.pages[0].dataoffsets[-1], tiff.pages[0].databytecounts[-1]
+    raw = bytearray(path.read_bytes())
+    raw[offset + count // 2 : offset + count] = bytes(count - count // 2)
+    path.write_bytes(raw)
+    # The decoder alone takes it for an image.
+    assert not np.array_equal(tifffile.imread(path), whole)
+    with pytest.raises(SourceError, match=r"lost\.tif: is truncated or damaged: a JPEG stream in it has no end"):
+        read_pixels(path)
+
+
+def test_a_header_of_another_size_is_refused_before_its_pixels_take_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "huge.tif"
+    tifffile.imwrite(path, IMAGE, compression="zlib", metadata=None)
+    with tifffile.TiffFile(path, mode="r+") as tiff:
+        for name in ("ImageWidth", "ImageLength", "RowsPerStrip"):
+            tiff.pages[0].tags[name].overwrite(60_000)
+
+    def no_memory(*_: object, **__: object) -> None:
+        raise MemoryError("Unable to allocate 6.71 GiB")
+
+    monkeypatch.setattr(tifffile.TiffPage, "asarray", no_memory)
+    with pytest.raises(SourceError, match=r"huge\.tif: is 60000 × 60000, the plate's planes are 24 × 32"):
+        read_plane(plane_of(path), SHAPE, DTYPE)
+    with pytest.raises(SourceError, match=r"huge\.tif: does not fit into memory \(Unable to allocate 6\.71 GiB\)"):
+        read_pixels(path)
+
+
+def test_pixels_of_one_bit_are_0_and_1(tmp_path: Path) -> None:
+    path = tmp_path / "mask.tif"
+    tifffile.imwrite(path, IMAGE > 100, metadata=None)
+    assert read_header(path).dtype == np.uint8
+    found = read_plane(plane_of(path), SHAPE, np.dtype("uint8"))
+    assert found.dtype == np.uint8
+    np.testing.assert_array_equal(found, (IMAGE > 100).astype("uint8"))
+
+
+def test_complex_pixels_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "wave.tif"
+    tifffile.imwrite(path, IMAGE.astype("complex64"), metadata=None)
+    with pytest.raises(SourceError, match=r"wave\.tif: has pixels of type complex64, whole or real numbers are"):
+        read_header(path)
+    with pytest.raises(SourceError, match="complex64"):
+        read_pixels(path)
+
+
+def test_a_pipe_is_never_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.tif")
+    with pytest.raises(SourceError, match=r"pipe\.tif: is no regular file"):
+        read_plane(plane_of(tmp_path / "pipe.tif"), SHAPE, DTYPE)

@@ -101,7 +101,7 @@ FAULTS: dict[str, tuple[bytes, str]] = {
     "float32": (tiff_bytes(np.ones(SHAPE, np.float32)), "float32"),
     "uint8": (tiff_bytes(np.ones(SHAPE, np.uint8)), "uint8"),
     "int16": (tiff_bytes(np.ones(SHAPE, np.int16)), "int16"),
-    "bool": (tiff_bytes(np.ones(SHAPE, bool)), "bool|1-bit"),
+    "bool": (tiff_bytes(np.ones(SHAPE, bool)), "uint8"),
     "complex": (tiff_bytes(np.ones(SHAPE, np.complex64)), "complex64"),
     "two pages": (tiff_bytes(np.ones((2, *SHAPE), np.uint16)), "2 planes"),
     "colour": (tiff_bytes(np.ones((*SHAPE, 3), np.uint16), photometric="rgb"), "colour image"),
@@ -217,13 +217,9 @@ def a_link_to_a_folder(path: Path) -> None:
 NO_FILES = [
     (a_folder, "folder"),
     (a_dangling_link, "No such file|not there"),
-    pytest.param(
-        a_loop_of_links,
-        "symbolic links",
-        marks=pytest.mark.xfail(strict=True, reason="the listing gives up the folder: acquire/listing.py, _walk"),
-    ),
-    (a_pipe, "empty"),
-    (a_socket, "empty"),
+    (a_loop_of_links, "symbolic links"),
+    (a_pipe, "no regular file"),
+    (a_socket, "no regular file"),
     (a_link_to_a_folder, "folder"),
 ]
 
@@ -246,7 +242,7 @@ def test_a_pipe_that_replaces_a_file_after_the_listing_is_not_waited_for(source:
     conversion = Conversion.prepare(source, place, ConvertOptions(pattern=PATTERN))
     (source / ODD.file).unlink()
     os.mkfifo(source / ODD.file)
-    assert "empty" in broken(conversion.run())[ODD][1]
+    assert "no regular file" in broken(conversion.run())[ODD][1]
 
 
 def test_a_linked_file_is_a_file(source: Path, tmp_path: Path) -> None:
@@ -306,7 +302,7 @@ def test_names_that_are_no_text_are_read_and_told(tmp_path: Path) -> None:
     del made[Key("B03")]
     assert_holds(plate, made)
     assert set(broken(plate)) == {Key("B03")}
-    assert broken(plate)[Key("B03")][1].startswith(r"gr\udcfc\udcdfe/B03_s1_DNA_z0_t0.tif: ")
+    assert broken(plate)[Key("B03")][1].startswith(r"gr\xfc\xdfe/B03_s1_DNA_z0_t0.tif: ")
 
 
 @pytest.mark.parametrize("verb", ["inspect", "convert"])
@@ -319,7 +315,7 @@ def test_a_folder_whose_name_is_no_text_can_be_shown(tmp_path: Path, verb: str, 
     # What it writes goes through an encoder that refuses what is no text, as a terminal's does.
     done = CliRunner().invoke(app, [*arguments, *(["--json"] * as_json)], catch_exceptions=False)
     assert done.exit_code == 0, done.stderr
-    assert r"gr\udcfc\udcdfe" in done.stdout.replace("\\\\", "\\")
+    assert r"gr\xfc\xdfe" in done.stdout.replace("\\\\", "\\")
 
 
 # --- no pixels ----------------------------------------------------------------------------------------------------

@@ -33,7 +33,7 @@ from tests.reference.projection import max_projection, mean_projection
 from tests.store.foreign import ints, ngio_plate, ome_zarr_py_plate
 
 VERSIONS = pytest.mark.parametrize("ngff", ["0.5", "0.4"])
-DTYPES = ["bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float32", "float64"]
+DTYPES = ["int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float32", "float64"]
 
 
 def convert(source: Path, plate: Path, **settings: object) -> Plate:
@@ -82,7 +82,7 @@ def test_nan_and_infinity_are_pixels_like_others(tmp_path: Path, ngff: str) -> N
 def test_complex_pixels_are_refused(tmp_path: Path) -> None:
     (tmp_path / "s").mkdir()
     (tmp_path / "s" / Key("B02").file).write_bytes(tiff_bytes(np.ones(SHAPE, np.complex64)))
-    with pytest.raises(SourceError, match=r"real numbers\n.*complex64"):
+    with pytest.raises(SourceError, match="complex64, whole or real numbers"):
         convert(tmp_path / "s", tmp_path / "p.ome.zarr")
 
 
