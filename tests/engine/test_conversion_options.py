@@ -157,11 +157,24 @@ def test_the_projected_plate_has_no_z_step_and_another_fingerprint(tmp_path: Pat
 
 def test_another_projection_into_the_same_plate_converts_all_of_it_again(tmp_path: Path) -> None:
     made = write_folder(tmp_path / "s", keys("B02,B03", channels="DNA", n_z=2))
-    convert(tmp_path / "s", tmp_path / "p.ome.zarr")
-    plate = convert(tmp_path / "s", tmp_path / "p.ome.zarr", project="max")
+    place = tmp_path / "p.ome.zarr"
+    convert(tmp_path / "s", place)
+    before = content(place)
+    with pytest.raises(UsageError, match=r"(?s)project none there, max now.*--overwrite"):
+        convert(tmp_path / "s", place, project="max")
+    assert content(place) == before
+    plate = convert(tmp_path / "s", place, project="max", overwrite=True)
     flat = {Key(well): np.maximum(made[Key(well)], made[Key(well, z=1)]) for well in ("B02", "B03")}
     assert_holds(plate, flat)
-    assert_holds(convert(tmp_path / "s", tmp_path / "p.ome.zarr"), made)
+    assert_holds(convert(tmp_path / "s", place, overwrite=True), made)
+
+
+def test_another_plate_into_the_same_place_is_refused(tmp_path: Path) -> None:
+    write_folder(tmp_path / "one", keys("B02"))
+    write_folder(tmp_path / "two", keys("B02"))
+    convert(tmp_path / "one", tmp_path / "p.ome.zarr")
+    with pytest.raises(UsageError, match="plate one there, two now"):
+        convert(tmp_path / "two", tmp_path / "p.ome.zarr")
 
 
 # --- parts -------------------------------------------------------------------------------------------------------
@@ -195,7 +208,8 @@ def test_a_part_then_the_whole_then_the_part_again_is_refused(tmp_path: Path, na
     assert list(some.channels) == [
         name for name in ("DNA", "GFP", "Red") if part.channels is None or name in part.channels
     ]
-    whole = convert(source, place, ngff=ngff)
+    # Another set of channels is another image: nothing of the first may stay, so that must be asked for.
+    whole = convert(source, place, ngff=ngff, overwrite=part.channels is not None)
     assert_holds(whole, made)
     before = content(place)
     with pytest.raises(UsageError, match=r"of the plate are not among them, such as"):

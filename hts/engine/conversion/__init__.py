@@ -177,6 +177,7 @@ class Conversion:
         self._refuse_loss("fields", plate.origin.get("fields", ()), _field_numbers(self.source))
         channels = [channel["name"] for channel in plate.origin["channels"]]
         self._refuse_loss("channels", channels, [channel.name for channel in self.source.channels])
+        self._refuse_other_conversion(plate)
 
     def _refuse_loss(self, noun: str, there: Iterable[Any], coming: Iterable[Any]) -> None:
         known = set(coming)
@@ -186,6 +187,21 @@ class Conversion:
                 found=f"{len(lost)} {noun} of the plate are not among them, such as {lost[0]}",
                 fix=f"choose another destination, or leave --{noun} as it was",
             )
+
+    def _refuse_other_conversion(self, plate: Plate) -> None:
+        """A plate of another name, or one made with other options, is overwritten only when that is asked for."""
+        now = self.spec.origin or {}
+        if self.options.overwrite or (plate.name, plate.origin["conversion"]) == (self.spec.name, now["conversion"]):
+            return
+        there = {**plate.origin, "plate": plate.name}
+        coming = {**now, "plate": self.spec.name}
+        keys = [key for key in ("plate", "project", "removed_offset") if there.get(key) != coming[key]]
+        told = "; ".join(f"{key} {there.get(key)} there, {coming[key]} now" for key in keys)
+        raise UsageError(
+            f"{self.destination} is new, or was converted from this plate with these options",
+            found=told or "a conversion with other channels, planes, pixel size or pixel type",
+            fix="choose another destination, or convert it again with --overwrite",
+        )
 
     def _forget_other_conversion(self) -> None:
         """Wells that were committed for other options are about to be overwritten: they must not count as done later.
