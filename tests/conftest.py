@@ -9,6 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+# Before any test imports ngio: its import leaves ome-zarr-models 1.7 with two classes of one name (0.4), which do not
+# accept one another.
+import ome_zarr_models.v04  # noqa: F401
 import pytest
 
 import hts

@@ -135,5 +135,7 @@ def test_an_unknown_plugin_lists_the_names_and_the_nearest():
         NotFoundError, match=r"one of the segmenters expression, .*\n  found: 'propagat'\n.*mean propagate"
     ):
         load_plugin("hts.segmenters", "propagat")
-    with pytest.raises(NotFoundError, match=r"one of the readers imagexpress, pattern\n.*\n.*install the package"):
+    with pytest.raises(
+        NotFoundError, match=r"one of the readers .*imagexpress, .*pattern, .*\n.*\n.*install the package"
+    ):
         load_plugin("hts.readers", "zzzz")

@@ -15,7 +15,7 @@ from hts.engine.conversion.reading import FieldJob, Reading, field_planes, issue
 from hts.locations import Location
 from hts.model import FieldKey, WellId
 from hts.recipe import fingerprint
-from hts.store import FieldImage, Held, Markers, PlateSpec, clear_field, write_field
+from hts.store import FieldImage, Held, Markers, PlateSpec, clear_field, file_errors, write_field
 
 VERSION = 2
 _VERSIONS = ("ETag", "etag", "md5Hash", "LastModified", "mtime", "updated", "created")
@@ -80,7 +80,7 @@ def _size_and_version(path: Location) -> tuple[int, int | str]:
             known = path.stat()
             return known.st_size, known.st_mtime_ns
         facts = path.fs.info(path.path)
-    except OSError:
+    except file_errors():
         return -1, -1
     version = next((str(facts[key]) for key in _VERSIONS if facts.get(key)), "")
     return int(facts.get("size") or 0), version
