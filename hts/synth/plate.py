@@ -25,7 +25,8 @@ def write_plate(dst: Path, spec: SynthSpec) -> Truth:
     """Make the plate of ``spec`` in ``dst`` and return what is true of it.
 
     ``dst`` gets ``<plate_name>/`` (the microscope's folder), ``layout.csv`` and ``truth/``. The same spec gives the
-    same bytes of images (in CZI files the same pixels: each has an identifier of its own). ``truth/truth.json`` is written last: without it the plate is not finished.
+    same bytes of images (in CZI files the same pixels: each has an identifier of its own). ``truth/truth.json`` is
+    written last: without it the plate is not finished.
 
     Raises
     ------
