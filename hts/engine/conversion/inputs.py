@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from hts.acquire import PlaneIssue, Source, open_source
+from hts.acquire import Source, open_source
 from hts.engine.conversion.plates import OME_ZARR, from_plate
 from hts.errors import SourceError, UsageError
-from hts.locations import Location, printable
+from hts.locations import Location
 from hts.model import PixelSize
 from hts.store import Plate, looks_like_zarr
 
@@ -26,23 +26,7 @@ def open_input(where: Location, reader: str | None = None, pattern: str | None =
         source = open_source(where, reader=reader, pattern=pattern)
     if source.dtype.kind not in "biuf":
         raise SourceError(f"{where} has pixels that are integers or real numbers", found=str(source.dtype))
-    return _in_text(source)
-
-
-def _in_text(source: Source) -> Source:
-    """The source with everything that is stored and shown as text; files keep the bytes of their names."""
-    issues = (
-        replace(issue, reason=printable(issue.reason), file=printable(issue.file)) if _is_odd(issue) else issue
-        for issue in source.issues
-    )
-    if odd := [channel.name for channel in source.channels if printable(channel.name) != channel.name]:
-        raise SourceError(f"{source.root} has channels whose names are text", found=printable(odd[0]))
-    notes = tuple(map(printable, source.notes))
-    return replace(source, plate_name=printable(source.plate_name), issues=tuple(issues), notes=notes)
-
-
-def _is_odd(issue: PlaneIssue) -> bool:
-    return printable(issue.reason + issue.file) != issue.reason + issue.file
+    return source
 
 
 def with_pixel_size(source: Source, pixel_size_um: float | None) -> Source:

@@ -154,7 +154,7 @@ def _absence(look: _Look, t: int, channel: str, z: int) -> str:
         return f"the field has no channel {channel}, others have it"
     if t >= look.n_t or z >= look.n_z:
         return f"the field has {look.n_t} time points and {look.n_z} z planes, others have more"
-    listed = look.field is not None and z in look.field.z_planes(channel, t)
+    listed = look.field is not None and look.field.has_plane(channel, t=t, z=z)
     return "" if listed else "the plate lists the plane as absent"
 
 

@@ -63,10 +63,9 @@ def keep_vendor_files(source: Source, destination: Location) -> None:
         except file_errors() as error:
             notes.append(f"{name} is not kept under the plate: it cannot be read ({' '.join(str(error).split())})")
             continue
-        outside = name.startswith("/") or ".." in name.split("/") or "://" in name
-        write_bytes(
-            destination.joinpath(*VENDOR.split("/"), *(printable(file.name) if outside else name).split("/")), content
-        )
+        if name.startswith("/") or ".." in name.split("/") or "://" in name:
+            name = printable(file.name)
+        write_bytes(destination.joinpath(*VENDOR.split("/"), *name.split("/")), content)
     write_json(destination / ".hts" / "vendor-notes.json", notes)
 
 
