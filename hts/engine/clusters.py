@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from hts.engine.threads import WORKER_CORES
 from hts.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
@@ -41,9 +42,10 @@ def connect(cluster: str = "local", workers: int | None = None) -> Iterator[Clie
     settings = {"distributed.scheduler.allowed-failures": ALLOWED_FAILURES, "distributed.comm.timeouts.connect": "10s"}
     with dask.config.set(settings):
         if cluster == "local":
-            with _quiet_workers():
+            count = workers or available_cores()
+            with _worker_environment(max(1, available_cores() // count)):
                 local = LocalCluster(
-                    n_workers=workers or available_cores(),
+                    n_workers=count,
                     threads_per_worker=1,
                     dashboard_address="127.0.0.1:0",
                     silence_logs=logging.CRITICAL,
@@ -73,11 +75,13 @@ def available_cores() -> int:
 
 
 @contextlib.contextmanager
-def _quiet_workers() -> Iterator[None]:
-    """What workers inherit: one BLAS thread each (the wells run in parallel), and no Ctrl-C: it is for us to handle."""
+def _worker_environment(cores: int) -> Iterator[None]:
+    """What workers inherit: one BLAS thread each (the wells run in parallel), the number of their cores for those that
+    can use more, and no Ctrl-C: it is for us to handle."""
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
-    before = {name: os.environ.get(name) for name in names}
-    os.environ.update(dict.fromkeys(names, "1"))
+    settings = {**dict.fromkeys(names, "1"), WORKER_CORES: str(cores)}
+    before = {name: os.environ.get(name) for name in settings}
+    os.environ.update(settings)
     is_main = threading.current_thread() is threading.main_thread()
     handler = signal.signal(signal.SIGINT, signal.SIG_IGN) if is_main else None
     try:

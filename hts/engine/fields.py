@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import concurrent.futures
 import functools
+import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,10 +18,9 @@ from hts.engine.stages import Fingerprints, segmenter_steps
 from hts.errors import SourceError, StageError
 from hts.recipe import Recipe
 from hts.stages.measure import measure_field
-from hts.stages.segment import segment_field
+from hts.stages.segment import FieldWork, StepContext, segment_fields
 from hts.store import Field, list_labels, write_labels
 
-Planes = dict[str, NDArray[Any]]
 Labels = dict[str, NDArray[np.int32]]
 Acquire = Any
 """The recipe's section ``acquire``: which time point, which z or projection."""
@@ -31,7 +31,8 @@ class Measured:
     """What came of a well's fields.
 
     ``tables`` has one table of cells a field; ``read`` the numbers of the fields that could be read;
-    ``unsegmented`` and ``unmeasured`` say why a field has no result, by its number.
+    ``unsegmented`` and ``unmeasured`` say why a field has no result, by its number; ``quality`` what the
+    segmenters tell of it, by object set.
     """
 
     tables: list[pd.DataFrame] = field(default_factory=list)
@@ -39,6 +40,7 @@ class Measured:
     unread: dict[int, str] = field(default_factory=dict)
     unsegmented: dict[int, str] = field(default_factory=dict)
     unmeasured: dict[int, str] = field(default_factory=dict)
+    quality: dict[int, dict[str, dict[str, Any]]] = field(default_factory=dict)
     seconds_per_field: float = 0.0
 
     @property
@@ -47,42 +49,43 @@ class Measured:
         return sorted({**self.unread, **self.unsegmented, **self.unmeasured}.items())
 
 
-def process_fields(fields: list[Field], recipe: Recipe, prints: Fingerprints, segmenting: bool) -> Measured:
+def process_fields(
+    fields: list[Field], recipe: Recipe, prints: Fingerprints, contexts: Mapping[str, StepContext] | None
+) -> Measured:
     """Segment the fields (or read their committed labels) and measure them; reading, computing and writing overlap.
 
-    A field that cannot be read, segmented or measured costs itself only.
+    A field that cannot be read, segmented or measured costs itself only. All fields go through the segmenters as one
+    stream, so that those that work in batches fill them.
+
+    Parameters
+    ----------
+    contexts : by object set what its segmenter is told; None when the labels are committed already.
 
     Raises
     ------
     StoreError
         when labels cannot be written.
     """
-    begin, result = time.perf_counter(), Measured()
-    load = functools.partial(_load, recipe=recipe, prints=prints, segmenting=segmenting)
+    begin, result, segmenting = time.perf_counter(), Measured(), contexts is not None
+    load = functools.partial(load_field, recipe=recipe, prints=None if segmenting else prints)
     with (
         concurrent.futures.ThreadPoolExecutor(1, "read") as reader,
         concurrent.futures.ThreadPoolExecutor(1, "write") as writer,
     ):
         writing: concurrent.futures.Future[None] | None = None
-        for current, loaded in _read_ahead(reader, fields, load):
-            number = current.key.field
-            try:
-                planes, labels = loaded.result()
-                result.read.append(number)
-                if segmenting:
-                    labels = segment_field(planes, segmenter_steps(recipe))
-            except SourceError as error:
-                result.unread[number] = _line(error)
-                continue
-            except StageError as error:
-                result.unsegmented[number] = _line(error)
+        stream = _read_ahead(reader, fields, load)
+        if contexts is not None:
+            stream = segment_fields(stream, segmenter_steps(recipe), contexts)
+        for work in stream:
+            if not _is_usable(work, result):
                 continue
             if segmenting:
                 if writing is not None:
                     # One field's labels wait at most: that is what the plan's memory counts on.
                     writing.result()
-                writing = writer.submit(_save_labels, current, labels, prints)
-            _measure(result, current, recipe, (planes, labels))
+                writing = writer.submit(_save_labels, work.key, work.labels, prints)
+            _measure(result, work, recipe)
+            work.release()
         if writing is not None:
             writing.result()
     result.seconds_per_field = round((time.perf_counter() - begin) / max(len(fields), 1), 3)
@@ -93,21 +96,45 @@ def _line(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
-def _read_ahead(reader: concurrent.futures.Executor, fields: list[Field], load: Any) -> Iterator[tuple[Field, Any]]:
-    """Each field with its future; the next one is being read while the caller computes."""
+def _is_usable(work: FieldWork, result: Measured) -> bool:
+    """Take note of whether a field was read and segmented."""
+    number = work.key.key.field
+    if isinstance(work.error, SourceError):
+        result.unread[number] = _line(work.error)
+        return False
+    result.read.append(number)
+    if work.error is not None:
+        result.unsegmented[number] = _line(work.error)
+        return False
+    result.quality[number] = work.facts
+    return True
+
+
+def _read_ahead(reader: concurrent.futures.Executor, fields: list[Field], load: Any) -> Iterator[FieldWork]:
+    """Each field when it is asked for; the next one is being read while the caller computes."""
     following = reader.submit(load, fields[0]) if fields else None
-    for i, current in enumerate(fields):
+    for i in range(len(fields)):
         loaded = following
         following = reader.submit(load, fields[i + 1]) if i + 1 < len(fields) else None
-        yield current, loaded
+        if loaded is not None:
+            yield loaded.result()
+            loaded = None
 
 
-def _load(current: Field, *, recipe: Recipe, prints: Fingerprints, segmenting: bool) -> tuple[Planes, Labels]:
-    """Planes by role, and the committed labels when they are not made anew."""
-    planes = {role: read_projection(current, str(name), recipe.acquire) for role, name in recipe.channels.items()}
-    if segmenting:
-        return planes, {}
-    return planes, {name: current.read_labels(prints.label_name(name)) for name in recipe.objects}
+def load_field(current: Field, recipe: Recipe, prints: Fingerprints | None = None) -> FieldWork:
+    """A field with its planes by role, and with its committed labels when `prints` says which; or with an error."""
+    work = FieldWork({}, key=current)
+    try:
+        size = current.pixel_size
+        work.pixel_size_um = None if size is None else math.sqrt(size.y_um * size.x_um)
+        work.images = {
+            role: read_projection(current, str(name), recipe.acquire) for role, name in recipe.channels.items()
+        }
+        if prints is not None:
+            work.labels = {name: current.read_labels(prints.label_name(name)) for name in recipe.objects}
+    except SourceError as error:
+        work.fail(error)
+    return work
 
 
 def read_projection(current: Field, channel: str, acquire: Acquire, level: int = 0) -> NDArray[Any]:
@@ -136,14 +163,14 @@ def read_projection(current: Field, channel: str, acquire: Acquire, level: int =
     return result if acquire.z == "max" else (result / len(wanted)).astype(np.float32)
 
 
-def _measure(result: Measured, current: Field, recipe: Recipe, arrays: tuple[Planes, Labels]) -> None:
-    planes, labels = arrays
+def _measure(result: Measured, work: FieldWork, recipe: Recipe) -> None:
+    number = work.key.key.field
     try:
-        table = measure_field(labels, planes, recipe.measure)
+        table = measure_field(work.labels, work.images, recipe.measure)
     except StageError as error:
-        result.unmeasured[current.key.field] = _line(error)
+        result.unmeasured[number] = _line(error)
         return
-    table.insert(0, "Metadata_Site", current.key.field)
+    table.insert(0, "Metadata_Site", number)
     result.tables.append(table)
 
 

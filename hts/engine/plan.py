@@ -94,12 +94,14 @@ class Plan:
 
 @dataclass(frozen=True)
 class Costs:
-    """What the recipe needs for a field beyond its planes: bytes of working memory, channels, object sets, levels."""
+    """What the recipe needs for a field beyond its planes: bytes of working memory, channels, object sets, levels,
+    and how many fields its segmenters hold at once."""
 
     working_bytes: int
     n_channels: int
     n_objects: int
     n_levels: int
+    in_flight: int = 1
 
 
 def make_plan(facts: PlateFacts, costs: Costs, wells: frozenset[WellId] | None = None, overwrite: bool = False) -> Plan:
@@ -169,11 +171,12 @@ def _files(facts: PlateFacts, costs: Costs, segmented_fields: int, tasks: int) -
 
 
 def _worker_bytes(facts: PlateFacts, costs: Costs) -> int:
-    """Projected peak of one task: two fields' planes (one read ahead), labels of two (one being written), the work."""
+    """Projected peak of one task: planes of the fields in flight and of one read ahead, their labels and those being
+    written, the work."""
     plane = facts.shape[0] * facts.shape[1]
-    planes = 2 * plane * costs.n_channels * facts.itemsize_bytes
+    planes = (1 + costs.in_flight) * plane * costs.n_channels * facts.itemsize_bytes
     stacked = plane * costs.n_channels * max(facts.itemsize_bytes, LABEL_BYTES)
-    labels = 3 * plane * costs.n_objects * LABEL_BYTES
+    labels = (2 + costs.in_flight) * plane * costs.n_objects * LABEL_BYTES
     projection = plane * (facts.n_z + 1) * facts.itemsize_bytes if facts.n_z > 1 else 0
     return planes + stacked + labels + projection + costs.working_bytes
 

@@ -17,6 +17,7 @@ from hts.model import WellId
 from hts.recipe import Recipe
 from hts.stages.profile import control_kinds
 from hts.stages.profile.dose import dose_column
+from hts.stages.segment import fields_in_flight, working_bytes
 from hts.store import Plate, address
 
 
@@ -133,6 +134,6 @@ def _check_planes(recipe: Recipe, sizes: dict[str, int]) -> None:
 
 
 def _costs(recipe: Recipe, shape: tuple[int, int], levels: int) -> Costs:
-    steps = segmenter_steps(recipe).values()
-    working = max(segmenter.working_bytes(params, shape) for segmenter, params in steps)
-    return Costs(working, len(recipe.channels), len(recipe.segment), levels)
+    steps = segmenter_steps(recipe)
+    held = fields_in_flight(steps, shape)
+    return Costs(working_bytes(steps, shape), len(recipe.channels), len(recipe.segment), levels, held)

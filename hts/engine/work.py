@@ -20,9 +20,12 @@ from hts.engine.attempts import Attempts
 from hts.engine.fields import Measured, process_fields, show_labels
 from hts.engine.plan import WellTask
 from hts.engine.stages import Fingerprints, cell_catalogue, counted_objects, feature_names, fingerprints
+from hts.engine.threads import task_threads
 from hts.errors import HtsError, StageError, StoreError
 from hts.recipe import Recipe
+from hts.stages.measure import number_column
 from hts.stages.profile import aggregate_cells
+from hts.stages.segment import StepContext
 from hts.store import Field, Markers, Plate, read_table, write_table
 
 DEATH_CAUSES = "out of memory, or a crash in a segmenter"
@@ -118,8 +121,9 @@ def _run_stages(job: WellJob, begin: float) -> int:
     row = _aggregate_well(job, recipe, cells)
     write_table(row_path(Path(job.results), job.prints, job.task.well.name), pd.DataFrame([row]))
     seconds = round(time.perf_counter() - begin, 2)
-    _commit(job, "aggregate", {"cells": len(cells), "seconds": seconds})
-    return len(cells)
+    count = int((cells[number_column(recipe.objects[0])] > 0).sum())
+    _commit(job, "aggregate", {"cells": count, "seconds": seconds})
+    return count
 
 
 def cells_path(results: Path, prints: Fingerprints, well: str) -> Path:
@@ -147,7 +151,7 @@ def _measure_well(job: WellJob, recipe: Recipe) -> None:
     segmenting = "segment" in job.task.stages
     known = {} if segmenting else _unsegmented(job)
     usable = [field for field in fields if field.key.field not in known]
-    measured = process_fields(usable, recipe, job.prints, segmenting)
+    measured = process_fields(usable, recipe, job.prints, _contexts(job, recipe) if segmenting else None)
     measured.unsegmented.update(known)
     dropped = [*job.task.dropped, *measured.dropped]
     if not measured.tables:
@@ -161,6 +165,11 @@ def _measure_well(job: WellJob, recipe: Recipe) -> None:
     _commit(job, "measure", {**facts, **pace})
 
 
+def _contexts(job: WellJob, recipe: Recipe) -> dict[str, StepContext]:
+    """What each segmenter is told."""
+    return {name: StepContext(threads=task_threads()) for name in recipe.objects}
+
+
 def _unsegmented(job: WellJob) -> dict[int, str]:
     """Fields that have no labels because they could not be segmented, with the reasons."""
     marker = _markers(job, "segment").read(job.task.well.name) or {}
@@ -169,7 +178,8 @@ def _unsegmented(job: WellJob) -> dict[int, str]:
 
 def _commit_labels(job: WellJob, recipe: Recipe, fields: list[Field], measured: Measured) -> None:
     show_labels(fields, recipe, job.prints)
-    _commit(job, "segment", {"fields": measured.read, "unsegmented": measured.unsegmented})
+    facts = {"unsegmented": measured.unsegmented, "quality": measured.quality}
+    _commit(job, "segment", {"fields": measured.read, **facts})
 
 
 def _write_cells(job: WellJob, recipe: Recipe, tables: list[pd.DataFrame]) -> None:

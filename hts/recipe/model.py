@@ -190,8 +190,9 @@ def _segment_section(data: Any, source: str) -> dict[str, Any]:
                 f"{source}: segment.{name} has a key method", found=repr(settings), fix=f"methods are {methods}"
             )
         try:
-            model = load_plugin("hts.segmenters", str(settings["method"])).Params
+            segmenter = load_plugin("hts.segmenters", str(settings["method"]))
         except NotFoundError as error:
             raise RecipeError(f"{source}: segment.{name}.method: {error}") from None
+        model = load_plugin("hts.stages", "segment").step_model(segmenter)
         section[name] = validate(model, settings, f"segment.{name}", source)
     return section

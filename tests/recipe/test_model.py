@@ -65,7 +65,8 @@ def test_defaults_of_sections_that_are_not_written():
 def test_an_expression_alone_is_an_object_set():
     recipe = Recipe.from_dict({**SMALL, "segment": {**SMALL["segment"], "rest": "nuclei - nuclei"}})
     assert recipe.segment["rest"].method == "expression"
-    assert recipe.to_dict()["segment"]["rest"] == {"method": "expression", "expression": "nuclei - nuclei"}
+    options = {"link": None, "border": "keep"}
+    assert recipe.to_dict()["segment"]["rest"] == {"method": "expression", "expression": "nuclei - nuclei", **options}
 
 
 def test_a_recipe_does_not_change():

@@ -64,7 +64,7 @@ def features(labels: NDArray[np.int32], images: NDArray[Any], count: int) -> dic
 
 
 def _features_of_one(mask: NDArray[np.bool_], images: NDArray[Any]) -> dict[str, float]:
-    row: dict[str, float] = {"AreaShape_Area": float(mask.sum())}
+    row: dict[str, float] = {"AreaShape_Area": float(mask.sum()) if mask.any() else np.nan}
     if not mask.any():
         return row
     y, x = np.nonzero(mask)

@@ -60,3 +60,23 @@ def voronoi(image: NDArray[Any], seeds: NDArray[np.int32], *_: Any) -> NDArray[n
     from skimage.segmentation import expand_labels
 
     return np.asarray(expand_labels(seeds, distance=max(image.shape) * 2), dtype=np.int32)
+
+
+def link(labels: NDArray[np.int32], partner: NDArray[np.int32], above: int = 0) -> NDArray[np.int32]:
+    """Number `labels` after `partner`: all pairs looked at, the best one taken until none is left."""
+    areas = {(side, int(n)): int((a == n).sum()) for side, a in enumerate((labels, partner)) for n in np.unique(a) if n}
+    shared: dict[tuple[int, int], int] = {}
+    for one, other in zip(labels.ravel().tolist(), partner.ravel().tolist(), strict=True):
+        if one and other:
+            shared[one, other] = shared.get((one, other), 0) + 1
+    open_pairs = {pair: n for pair, n in shared.items() if 2 * n >= min(areas[0, pair[0]], areas[1, pair[1]])}
+    numbers: dict[int, int] = {}
+    while open_pairs:
+        best = min(open_pairs, key=lambda pair: (-open_pairs[pair], pair))
+        numbers[best[0]] = best[1]
+        open_pairs = {pair: n for pair, n in open_pairs.items() if pair[0] != best[0] and pair[1] != best[1]}
+    following = max(int(labels.max(initial=0)), int(partner.max(initial=0)), above)
+    for one in sorted(n for side, n in areas if side == 0 and n not in numbers):
+        following += 1
+        numbers[one] = following
+    return np.array([[numbers.get(n, 0) for n in row] for row in labels.tolist()], np.int32).reshape(labels.shape)

@@ -5,7 +5,7 @@ Importing this package loads neither Numba nor pandas; measuring does.
 
 from __future__ import annotations
 
-from hts.stages.measure.catalogue import ColumnInfo, MeasureParams, MeasureStage, feature_catalogue
+from hts.stages.measure.catalogue import ColumnInfo, MeasureParams, MeasureStage, feature_catalogue, number_column
 from hts.stages.measure.features import FeatureFamily, FeatureInfo, channel_token, families
 from hts.stages.measure.field import measure_field, warm_up
 
@@ -19,5 +19,6 @@ __all__ = [
     "families",
     "feature_catalogue",
     "measure_field",
+    "number_column",
     "warm_up",
 ]

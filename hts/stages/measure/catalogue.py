@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from hts.errors import UsageError
 from hts.stages.measure.features import families, refuse_unknown
 
-VERSION = 1
+VERSION = 2
 """Raised when the numbers of the stage change."""
 
 OBJECT_NUMBER = "Metadata_ObjectNumber"
@@ -36,7 +36,7 @@ class ColumnInfo:
     """One column of an object table.
 
     column : full name, such as ``Nuclei_Intensity_MeanIntensity_DNA``.
-    compartment : name of the object set, such as ``nuclei``; None for ``Metadata_ObjectNumber``.
+    compartment : name of the object set, such as ``nuclei``; None for ``Metadata_ObjectNumber``, which is the row's.
     channel : role of the channel, two roles with a comma between for a pair, None otherwise.
     family : feature family; ``identity`` for the ``Metadata_`` columns.
     unit : ``px``, ``px^2``, ``degree``, ``count`` (grey levels as stored) or ``1``.
@@ -121,9 +121,24 @@ def measured_objects(names: tuple[str, ...], params: MeasureParams) -> tuple[str
     return tuple(name for name in names if name in params.objects)
 
 
+def identified_objects(primary: str, measured: tuple[str, ...]) -> tuple[str, ...]:
+    """Object sets that make rows: the primary one, and those that are measured."""
+    return (primary, *(name for name in measured if name != primary))
+
+
 def prefix(name: str) -> str:
     """How an object set is written in column names: ``nuclei → Nuclei``."""
     return name[:1].upper() + name[1:]
+
+
+def number_column(name: str) -> str:
+    """Column with the number of the row's object in the set `name`; 0 when the set has none."""
+    return f"Metadata_{prefix(name)}_ObjectNumber"
+
+
+def border_column(name: str) -> str:
+    """Column that says whether the row's object in the set `name` touches the frame of the field."""
+    return f"Metadata_{prefix(name)}_TouchesBorder"
 
 
 def parent_column(name: str, primary: str) -> str:
@@ -137,13 +152,18 @@ def children_column(name: str, primary: str) -> str:
 
 
 def _identity_columns(primary: str, measured: tuple[str, ...]) -> Iterator[ColumnInfo]:
-    yield ColumnInfo(OBJECT_NUMBER, None, None, "identity", "1", f"Label of the object in {primary}, within its field")
-    for name in measured:
+    def identity(column: str, compartment: str | None, definition: str) -> ColumnInfo:
+        return ColumnInfo(column, compartment, None, "identity", "1", definition)
+
+    yield identity(OBJECT_NUMBER, None, "Label of the row's objects, the same in all object sets, within its field")
+    for name in identified_objects(primary, measured):
+        yield identity(number_column(name), name, f"Label of the object in {name}; 0 when there is none: an orphan")
+        yield identity(border_column(name), name, f"Whether the object of {name} touches the frame of the field")
         if name != primary:
-            parent = f"Label of the object of {primary} that the object of {name} belongs to; 0 when it has no pixels"
-            yield ColumnInfo(parent_column(name, primary), name, None, "identity", "1", parent)
+            parent = f"Label of the object of {primary} that the object of {name} belongs to; 0 when either is not there"
+            yield identity(parent_column(name, primary), name, parent)
             children = f"Number of objects of {name} with the label of this object of {primary}: 0 or 1"
-            yield ColumnInfo(children_column(name, primary), name, None, "identity", "1", children)
+            yield identity(children_column(name, primary), name, children)
 
 
 def _refuse_repeated(columns: list[ColumnInfo]) -> None:

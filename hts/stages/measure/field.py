@@ -13,9 +13,12 @@ from hts.errors import StageError
 from hts.stages.measure.catalogue import (
     OBJECT_NUMBER,
     MeasureParams,
+    border_column,
     children_column,
     feature_catalogue,
+    identified_objects,
     measured_objects,
+    number_column,
     parent_column,
     prefix,
 )
@@ -34,21 +37,21 @@ def measure_field(
 
     Parameters
     ----------
-    labels : (Y, X) int32 by the name of the object set. The first is the primary one (nuclei); the ids of the others
-        are those of the primary object they belong to, and any of them may have no pixels.
+    labels : (Y, X) int32 by the name of the object set. The first is the primary one (nuclei). The same id in two sets
+        is the same cell; any set may lack it.
     images : (Y, X) uint8, uint16 or float32 by channel role.
     params : families and object sets; all that is built in when not given.
 
     Returns
     -------
-    One row for each id in the primary set, in ascending order. Columns are those of :func:`feature_catalogue`:
-    int64 for identities, float64 for features, NaN where a feature is undefined.
+    One row for each id in the primary set or in one that is measured, in ascending order. Columns are those of
+    :func:`feature_catalogue`: int64 and bool for identities, which say which sets have the id, and float64 for
+    features, NaN where a feature is undefined or the set does not have the id.
 
     Raises
     ------
     StageError
-        when shapes or types do not fit, a set has an id that the primary one has not, or a family
-        computes other columns than it declares.
+        when shapes or types do not fit, or a family computes other columns than it declares.
     UsageError
         when a family or an object set of ``params`` does not exist.
     """
@@ -58,9 +61,10 @@ def measure_field(
     names, roles = tuple(labels), tuple(images)
     columns = [info.column for info in feature_catalogue(names, roles, chosen)]
     moments = _moments(labels, images, chosen)
-    rows = np.flatnonzero(moments[names[0]].area)
-    data = _identities(moments, rows, names[0], measured_objects(names, chosen))
-    for name in measured_objects(names, chosen):
+    measured = measured_objects(names, chosen)
+    rows = np.flatnonzero(np.any([found.area > 0 for found in moments.values()], axis=0))
+    data = _identities(moments, rows, labels)
+    for name in measured:
         data.update(_features(name, moments[name], roles, rows, chosen))
     return pd.DataFrame({column: data[column] for column in columns})
 
@@ -77,23 +81,21 @@ def warm_up() -> None:
 def _moments(
     labels: Mapping[str, NDArray[np.int32]], images: Mapping[str, NDArray[Any]], params: MeasureParams
 ) -> dict[str, ObjectMoments]:
-    """Moments of the primary set and of each set that is measured, all with the rows of the primary set."""
-    from hts.stages.measure.moments import object_moments
+    """Moments of the primary set, which comes first, and of each that is measured; a row is the same id in all."""
+    from hts.stages.measure.moments import largest_label, object_moments
 
     primary = next(iter(labels))
     measured = measured_objects(tuple(labels), params)
     stack = _stack(images, labels[primary].shape)
     wanted = any(family.needs_pairs for family in families(params.features))
     pairs = tuple(combinations(range(len(images)), 2)) if wanted else ()
-    # The primary set gives the rows, even when nothing of it is measured.
-    first = object_moments(labels[primary], *((stack, pairs) if primary in measured else (stack[:0],)))
-    moments = {primary: first}
-    for name in measured:
-        if name != primary:
-            _check_ids(name, labels[name], primary, first)
-            moments[name] = object_moments(labels[name], stack, pairs, count=first.area.size)
-            _check_parents(name, moments[name], primary, first)
-    return moments
+    sets = identified_objects(primary, measured)
+    count = max(largest_label(labels[name]) for name in sets)
+    # The primary set says who is an orphan, even when nothing of it is measured.
+    return {
+        name: object_moments(labels[name], *((stack, pairs) if name in measured else (stack[:0], ())), count=count)
+        for name in sets
+    }
 
 
 def _stack(images: Mapping[str, NDArray[Any]], shape: tuple[int, ...]) -> NDArray[Any]:
@@ -110,38 +112,29 @@ def _stack(images: Mapping[str, NDArray[Any]], shape: tuple[int, ...]) -> NDArra
     return np.stack(list(images.values()))
 
 
-def _check_ids(name: str, labels: NDArray[np.int32], primary: str, first: ObjectMoments) -> None:
-    largest = int(labels.max(initial=0))
-    if largest > first.area.size:
-        _refuse_id(name, largest, primary)
-
-
-def _check_parents(name: str, moments: ObjectMoments, primary: str, first: ObjectMoments) -> None:
-    orphans = np.flatnonzero((moments.area > 0) & (first.area == 0))
-    if orphans.size:
-        _refuse_id(name, int(orphans[0]) + 1, primary)
-
-
-def _refuse_id(name: str, label: int, primary: str) -> None:
-    raise StageError(
-        f"in {name} only ids that {primary} has, which comes first",
-        found=f"object {label} in {name} and not in {primary}",
-        cause=f"{name} were numbered on their own, or the object sets are in another order",
-        fix=f"grow {name} from {primary}, or measure them in a run of their own",
-    )
-
-
 def _identities(
-    moments: Mapping[str, ObjectMoments], rows: NDArray[np.intp], primary: str, measured: tuple[str, ...]
+    moments: Mapping[str, ObjectMoments], rows: NDArray[np.intp], labels: Mapping[str, NDArray[np.int32]]
 ) -> dict[str, NDArray[Any]]:
     numbers = (rows + 1).astype(np.int64)
     data: dict[str, NDArray[Any]] = {OBJECT_NUMBER: numbers}
-    for name in measured:
+    primary = next(iter(moments))
+    has_primary = moments[primary].area[rows] > 0
+    for name, found in moments.items():
+        there = found.area[rows] > 0
+        data[number_column(name)] = np.where(there, numbers, 0)
+        data[border_column(name)] = there & _touches_frame(labels[name], found.area.size)[rows]
         if name != primary:
-            there = moments[name].area[rows] > 0
-            data[parent_column(name, primary)] = np.where(there, numbers, 0)
-            data[children_column(name, primary)] = there.astype(np.int64)
+            data[parent_column(name, primary)] = np.where(there & has_primary, numbers, 0)
+            data[children_column(name, primary)] = (there & has_primary).astype(np.int64)
     return data
+
+
+def _touches_frame(labels: NDArray[np.int32], count: int) -> NDArray[np.bool_]:
+    """(count,) whether label ``i + 1`` has a pixel in the first or last row or column."""
+    touches = np.zeros(count + 1, np.bool_)
+    for edge in (labels[:1], labels[-1:], labels[:, :1], labels[:, -1:]):
+        touches[edge] = True
+    return touches[1:]
 
 
 def _features(
@@ -159,5 +152,7 @@ def _features(
                 fix="report it to the package that provides the family",
             )
         for feature, value in values.items():
-            data[f"{prefix(name)}_{feature}"] = np.asarray(value, dtype=np.float64)[rows]
+            # An object that is not there has no value, whatever a family makes of its zeros.
+            column = np.where(moments.area > 0, np.asarray(value, dtype=np.float64), np.nan)
+            data[f"{prefix(name)}_{feature}"] = column[rows]
     return data

@@ -121,14 +121,14 @@ def object_moments(
     StageError
         when dtypes or shapes do not fit, a label is negative or above ``count``, or a channel of a pair is missing.
     """
-    _check_arrays(labels, images)
-    largest = _largest_label(labels)
+    largest = largest_label(labels)
+    _check_images(labels, images)
     rows = largest if count is None else count
     if largest > rows:
         raise StageError(
             f"labels from 0 to {rows}",
             found=f"label {largest}",
-            fix="give all object sets of a field the ids of the first set",
+            fix="count the largest label of all object sets of the field",
         )
     channels = images.shape[0]
     if any(not 0 <= channel < channels for pair in pairs for channel in pair):
@@ -139,13 +139,7 @@ def object_moments(
     return _unpack(sums, pairs)
 
 
-def _check_arrays(labels: NDArray[np.int32], images: NDArray[Any]) -> None:
-    if labels.ndim != 2 or labels.dtype != np.int32:
-        raise StageError(
-            "labels of shape (Y, X) and type int32",
-            found=f"{labels.dtype} of shape {labels.shape}",
-            fix="convert with labels.astype('int32'); measure planes and time points one by one",
-        )
+def _check_images(labels: NDArray[np.int32], images: NDArray[Any]) -> None:
     if images.dtype not in _IMAGE_DTYPES:
         raise StageError(
             "images of type uint8, uint16 or float32",
@@ -164,7 +158,20 @@ def _check_arrays(labels: NDArray[np.int32], images: NDArray[Any]) -> None:
         )
 
 
-def _largest_label(labels: NDArray[np.int32]) -> int:
+def largest_label(labels: NDArray[np.int32]) -> int:
+    """The largest label of a field, (Y, X) int32.
+
+    Raises
+    ------
+    StageError
+        when the array is another one, a label is negative, or numbers are so high that they cost more than the field.
+    """
+    if labels.ndim != 2 or labels.dtype != np.int32:
+        raise StageError(
+            "labels of shape (Y, X) and type int32",
+            found=f"{labels.dtype} of shape {labels.shape}",
+            fix="convert with labels.astype('int32'); measure planes and time points one by one",
+        )
     # As unsigned numbers negative labels are the largest: one look at the data finds both.
     largest = int(labels.view(np.uint32).max(initial=0))
     if largest > np.iinfo(np.int32).max:

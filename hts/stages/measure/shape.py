@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _BOX = "CellProfiler's half-open box: the maximum is one past the last pixel"
 _ELLIPSE = "of the ellipse with the second moments of the object (no 1/12 pixel term, as scikit-image)"
 _DEFINITIONS = {
-    "Area": ("px^2", "Number of pixels; 0 for an object that is empty in this compartment"),
+    "Area": ("px^2", "Number of pixels"),
     "BoundingBoxMinimum_X": ("px", f"First column of the object; {_BOX}"),
     "BoundingBoxMinimum_Y": ("px", f"First row of the object; {_BOX}"),
     "BoundingBoxMaximum_X": ("px", f"Last column of the object + 1; {_BOX}"),
@@ -54,8 +54,8 @@ class ShapeFeatures:
         )
 
     def compute(self, m: ObjectMoments, channels: tuple[str, ...]) -> dict[str, NDArray[np.float64]]:
-        """(n,) values by name; objects without a pixel have area 0 and NaN elsewhere."""
-        values = {"Area": m.area.astype(np.float64), **_box(m), **_ellipse(m), **_outline(m)}
+        """(n,) values by name; NaN for objects without a pixel."""
+        values = {"Area": m.pixels, **_box(m), **_ellipse(m), **_outline(m)}
         return {f"AreaShape_{name}": values[name] for name in _DEFINITIONS}
 
 

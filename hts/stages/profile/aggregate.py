@@ -22,7 +22,8 @@ def aggregate_cells(
 
     Parameters
     ----------
-    cells : one row a cell (primary object), as the measure stage made it.
+    cells : one row a cell, as the measure stage made it; one that lacks the object of a set, an orphan, is not counted
+        in that set and has no values of it.
     features : its feature columns.
     objects : object sets, the primary first.
     params : statistics, readouts and filter.
@@ -58,11 +59,8 @@ def profile_columns(features: Sequence[str], objects: Sequence[str], params: Pro
 
 
 def _counts(cells: pd.DataFrame, objects: Sequence[str]) -> dict[str, float]:
-    primary, *others = (name.capitalize() for name in objects)
-    counts = {f"Count_{primary}": float(len(cells))}
-    for other in others:
-        counts[f"Count_{other}"] = float((cells[f"Metadata_{other}_Parent_{primary}"] > 0).sum())
-    return counts
+    names = [name.capitalize() for name in objects]
+    return {f"Count_{name}": float((cells[f"Metadata_{name}_ObjectNumber"] > 0).sum()) for name in names}
 
 
 def _filter(cells: pd.DataFrame, query: str) -> pd.DataFrame:

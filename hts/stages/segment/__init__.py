@@ -1,60 +1,35 @@
-"""Segmentation: images of one field in, one label image per object set out.
+"""Segmentation: images of fields in, one label image per object set out.
 
-A segmenter is a class with a name, a version (raised when its numbers change), a frozen parameter
-model ``Params`` and one pure function. Others add theirs through the entry-point group
-``hts.segmenters``; ours are registered the same way.
+See :mod:`hts.stages.segment.protocol` for what a segmenter is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Protocol
-
 import numpy as np
-from numpy.typing import NDArray
 
-Images = Mapping[str, NDArray[Any]]
-Labels = Mapping[str, NDArray[np.int32]]
+from hts.stages.segment.fields import fields_in_flight, segment_field, segment_fields, working_bytes
+from hts.stages.segment.objects import link, touching_frame
+from hts.stages.segment.options import SegmentStage, StepOptions
+from hts.stages.segment.protocol import FieldWork, Found, Images, Labels, Segmenter, StepContext, Steps
 
-
-class Segmenter(Protocol):
-    """What the engine needs of a segmenter.
-
-    ``Params`` is a frozen pydantic model with a ``method`` key and the properties ``roles`` (channel
-    roles it reads) and ``needs`` (object sets it starts from).
-    """
-
-    version: int
-    Params: type[Any]
-
-    def segment(self, images: Images, labels: Labels, params: Any) -> NDArray[np.int32]:
-        """Label image (Y, X), int32: 0 outside, objects numbered from 1.
-
-        Parameters
-        ----------
-        images : planes (Y, X) by channel role.
-        labels : label images (Y, X) of the object sets already made.
-        params : an instance of ``Params``.
-        """
-        ...
-
-    def working_bytes(self, params: Any, shape: tuple[int, int]) -> int:
-        """Most memory `segment` needs beyond its input, for a field of `shape`."""
-        ...
-
-
-def segment_field(images: Images, steps: Mapping[str, tuple[Segmenter, Any]]) -> dict[str, NDArray[np.int32]]:
-    """Run the steps in order; each sees the images and the object sets made before it.
-
-    Parameters
-    ----------
-    images : planes (Y, X) by channel role.
-    steps : by object set its segmenter and parameters, in an order that satisfies ``needs``.
-    """
-    labels: dict[str, NDArray[np.int32]] = {}
-    for name, (segmenter, params) in steps.items():
-        labels[name] = segmenter.segment(images, labels, params)
-    return labels
+__all__ = [
+    "FieldWork",
+    "Found",
+    "Images",
+    "Labels",
+    "SegmentStage",
+    "Segmenter",
+    "StepContext",
+    "StepOptions",
+    "Steps",
+    "fields_in_flight",
+    "link",
+    "segment_field",
+    "segment_fields",
+    "touching_frame",
+    "warm_up",
+    "working_bytes",
+]
 
 
 def warm_up() -> None:

@@ -37,7 +37,6 @@ class ThresholdParams(BaseModel):
     diameter_px: float = Field(20.0, gt=1, description="typical diameter of an object")
     min_area_px: int = Field(30, ge=1, description="smaller objects are dropped")
     max_area_px: int | None = Field(None, ge=1, description="larger objects are dropped")
-    clear_border: bool = Field(False, description="drop objects that touch the frame")
 
     @property
     def roles(self) -> tuple[str, ...]:
@@ -144,14 +143,11 @@ def split_touching(mask: NDArray[np.bool_], diameter_px: float) -> NDArray[np.in
 
 
 def _keep_valid(labels: NDArray[np.int32], params: ThresholdParams) -> NDArray[np.int32]:
-    """Drop objects by area and border, number the rest in raster order of their first pixel."""
+    """Drop objects by area, number the rest in raster order of their first pixel."""
     area = np.bincount(labels.ravel())
     keep = area >= params.min_area_px
     if params.max_area_px is not None:
         keep &= area <= params.max_area_px
-    if params.clear_border:
-        for edge in (labels[0], labels[-1], labels[:, 0], labels[:, -1]):
-            keep[np.unique(edge)] = False
     keep[0] = False
     kept = np.where(keep[labels], labels, 0)
     ids, first = np.unique(kept.ravel(), return_index=True)

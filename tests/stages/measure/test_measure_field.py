@@ -24,8 +24,10 @@ def table():
     return measure_field(LABELS, IMAGES)
 
 
-def test_one_row_for_each_primary_object(table):
+def test_one_row_for_each_number(table):
     assert table["Metadata_ObjectNumber"].tolist() == [1, 2, 4]
+    assert table["Metadata_Nuclei_ObjectNumber"].tolist() == [1, 2, 4]
+    assert table["Metadata_Cytoplasm_ObjectNumber"].tolist() == [1, 2, 0]
     assert table["Metadata_Cells_Parent_Nuclei"].tolist() == [1, 2, 4]
     assert table["Metadata_Cytoplasm_Parent_Nuclei"].tolist() == [1, 2, 0]
     assert table["Metadata_Nuclei_Children_Cytoplasm_Count"].tolist() == [1, 1, 0]
@@ -35,27 +37,21 @@ def test_one_row_for_each_primary_object(table):
 def test_values_of_each_compartment(table):
     assert table["Nuclei_AreaShape_Area"].tolist() == [4, 2, 4]
     assert table["Cells_AreaShape_Area"].tolist() == [5, 6, 6]
-    assert table["Cytoplasm_AreaShape_Area"].tolist() == [1, 4, 0]
+    np.testing.assert_array_equal(table["Cytoplasm_AreaShape_Area"], [1, 4, np.nan])
     assert table["Nuclei_Intensity_IntegratedIntensity_DNA"].tolist() == [14, 29, 30]
     assert table["Nuclei_Intensity_MeanIntensity_Reporter"].tolist() == [7, 7, 7]
     assert table["Nuclei_Correlation_Correlation_DNA_Reporter"].isna().all()
-    empty = (
-        table.iloc[2]
-        .filter(like="Cytoplasm_")
-        .drop(
-            ["Cytoplasm_AreaShape_Area"]
-            + [name for name in table if name.startswith("Metadata_") and "Cytoplasm" in name]
-        )
-    )
+    empty = table.loc[2, [name for name in table if name.startswith("Cytoplasm_")]]
     assert empty.isna().all()
-    assert len(empty) == 27
+    assert len(empty) == 28
 
 
 def test_columns_are_exactly_the_catalogue(table):
     catalogue = feature_catalogue(LABELS, IMAGES)
     assert list(table.columns) == [info.column for info in catalogue]
     for info in catalogue:
-        expected = np.int64 if info.family == "identity" else np.float64
+        identity = np.bool_ if info.column.endswith("_TouchesBorder") else np.int64
+        expected = identity if info.family == "identity" else np.float64
         assert table[info.column].dtype == expected, info.column
         assert info.unit, info.column
         assert info.definition, info.column
@@ -84,19 +80,52 @@ def test_a_field_without_objects_or_channels_keeps_its_columns():
 
 def test_measuring_twice_gives_the_same_bytes(table):
     again = measure_field(LABELS, IMAGES)
-    assert again.to_numpy().tobytes() == table.to_numpy().tobytes()
+    for column in table:
+        assert again[column].to_numpy().tobytes() == table[column].to_numpy().tobytes(), column
 
 
-@pytest.mark.parametrize(
-    ("cells", "found"),
-    [
-        (np.where(CELLS == 4, 5, CELLS), "object 5 in cells and not in nuclei"),
-        (np.where(CELLS == 4, 3, CELLS), "object 3 in cells and not in nuclei"),
-    ],
-)
-def test_ids_that_the_primary_set_lacks_are_refused(cells, found):
-    with pytest.raises(StageError, match=found):
-        measure_field({"nuclei": NUCLEI, "cells": cells}, IMAGES)
+@pytest.mark.parametrize("number", [3, 5])
+def test_a_number_that_the_primary_set_lacks_is_a_row_without_a_primary_object(number, table):
+    """Cell 4 is numbered anew: nucleus 4 has no cell, and the cell no nucleus."""
+    found = measure_field({"nuclei": NUCLEI, "cells": np.where(CELLS == 4, number, CELLS)}, IMAGES)
+    found = found.set_index("Metadata_ObjectNumber")
+    assert sorted(found.index) == sorted([1, 2, 4, number])
+    orphan, childless = found.loc[number], found.loc[4]
+    for prefix, row in (("Nuclei_", orphan), ("Cells_", childless)):
+        features = row[[name for name in found if name.startswith(prefix)]]
+        assert len(features) == 28
+        assert features.isna().all()
+    assert (orphan["Metadata_Nuclei_ObjectNumber"], orphan["Metadata_Cells_ObjectNumber"]) == (0, number)
+    assert (childless["Metadata_Nuclei_ObjectNumber"], childless["Metadata_Cells_ObjectNumber"]) == (4, 0)
+    for row in (orphan, childless):
+        assert row["Metadata_Cells_Parent_Nuclei"] == row["Metadata_Nuclei_Children_Cells_Count"] == 0
+    assert not orphan["Metadata_Nuclei_TouchesBorder"]
+    assert not childless["Metadata_Cells_TouchesBorder"]
+    before = table.set_index("Metadata_ObjectNumber")
+    names = [name for name in found if name.startswith("Cells_")]
+    np.testing.assert_array_equal(orphan[names].astype(float), before.loc[4, names].astype(float))
+
+
+def test_a_set_that_is_not_measured_makes_no_rows():
+    cells = np.where(CELLS == 4, 9, CELLS)
+    params = MeasureParams(objects=("nuclei",))
+    assert measure_field({"nuclei": NUCLEI, "cells": cells}, IMAGES, params)["Metadata_ObjectNumber"].tolist() == [
+        1,
+        2,
+        4,
+    ]
+
+
+@pytest.mark.parametrize("side", ["top", "bottom", "left", "right"])
+def test_objects_at_the_frame_are_flagged_in_each_set(side):
+    nuclei, cells = np.zeros((9, 11), np.int32), np.zeros((9, 11), np.int32)
+    nuclei[4, 4], cells[3:6, 3:6] = 1, 1
+    nuclei[2, 8], cells[1:4, 7:10] = 2, 2
+    edge = {"top": np.s_[:3, 8], "bottom": np.s_[2:, 8], "left": np.s_[2, :9], "right": np.s_[2, 8:]}[side]
+    cells[edge] = 2
+    found = measure_field({"nuclei": nuclei, "cells": cells}, {})
+    assert found["Metadata_Cells_TouchesBorder"].tolist() == [False, True]
+    assert found["Metadata_Nuclei_TouchesBorder"].tolist() == [False, False]
 
 
 def test_images_of_another_size_are_refused():

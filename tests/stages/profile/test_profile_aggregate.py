@@ -22,8 +22,9 @@ OBJECTS = ("nuclei", "cells", "cytoplasm")
 def cells(a=(1.0, 2.0, 6.0), b=(4.0, np.nan, 3.0)):
     """Three cells; the second one has no cytoplasm."""
     table = {"Metadata_Well": ["B02"] * len(a), "ObjectNumber": range(1, len(a) + 1)}
-    table["Metadata_Cells_Parent_Nuclei"] = range(1, len(a) + 1)
-    table["Metadata_Cytoplasm_Parent_Nuclei"] = np.where(np.isnan(b), 0, np.arange(1, len(a) + 1))
+    for name in ("Nuclei", "Cells"):
+        table[f"Metadata_{name}_ObjectNumber"] = range(1, len(a) + 1)
+    table["Metadata_Cytoplasm_ObjectNumber"] = np.where(np.isnan(b), 0, np.arange(1, len(a) + 1))
     return pd.DataFrame({**table, "Nuclei_A": np.array(a, float), "Cytoplasm_B": np.array(b, float)})
 
 
@@ -66,6 +67,18 @@ def test_a_well_without_cells_has_counts_of_zero():
     assert counts == {"Count_Nuclei": 0, "Count_Cells": 0, "Count_Cytoplasm": 0}
     assert len(row) == 9
     assert np.isnan(list(row.values())).all()
+
+
+def test_orphans_count_in_their_own_set_only():
+    """A cell without a nucleus: it has no value of the nucleus, and is no nucleus."""
+    table = cells()
+    orphan = {"Metadata_Well": "B02", "Metadata_Cells_ObjectNumber": 4, "Metadata_Nuclei_ObjectNumber": 0}
+    table.loc[3] = {**orphan, "Metadata_Cytoplasm_ObjectNumber": 4, "ObjectNumber": 4, "Cytoplasm_B": 10.0}
+    row = row_of(table, readouts={"above": "Nuclei_A > 1"})
+    assert (row["Count_Nuclei"], row["Count_Cells"], row["Count_Cytoplasm"]) == (3, 4, 3)
+    assert row["Mean_Nuclei_A"] == 3
+    assert row["Mean_Cytoplasm_B"] == pytest.approx(17 / 3)
+    assert row["Mean_Readout_above"] == pytest.approx(2 / 3)
 
 
 def test_only_cells_that_meet_the_filter_count():

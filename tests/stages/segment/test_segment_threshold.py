@@ -23,9 +23,7 @@ class TestConformance(SegmenterConformance):
         # Without the check of the contrast, so that noise is the worst case and not an empty field.
         ThresholdParams(diameter_px=10, min_contrast=0),
         ThresholdParams(diameter_px=10, min_contrast=0, threshold="local", min_area_px=1),
-        ThresholdParams(
-            diameter_px=10, min_contrast=0, smooth_px=0, correction=0.9, clear_border=True, max_area_px=400
-        ),
+        ThresholdParams(diameter_px=10, min_contrast=0, smooth_px=0, correction=0.9, max_area_px=400),
     )
 
 
@@ -172,15 +170,6 @@ def test_areas_bound_what_is_kept():
     assert sorted(kept(max_area_px=areas[1])) == areas[:2]
     assert sorted(kept(max_area_px=areas[1] - 1)) == areas[:1]
     assert kept(min_area_px=areas[1], max_area_px=areas[1]) == areas[1:2]
-
-
-def test_objects_at_the_frame_can_be_dropped():
-    shape = (80, 80)
-    inner = disc(shape, (40, 40), 6)
-    edges = [disc(shape, center, 6) for center in ((3, 40), (76, 40), (40, 3), (40, 76))]
-    image = scene(inner, *edges)
-    assert segment(image, **EVERYTHING).max() == 5
-    np.testing.assert_array_equal(segment(image, clear_border=True, **EVERYTHING), inner)
 
 
 @settings(deadline=None, max_examples=25)
