@@ -92,7 +92,7 @@ def _spread(heat: Floats, sums: Floats, weights: Floats, pitch: int, size: int) 
 def _heat_object(labels: Labels, label: int, box: Boxes, work: Work) -> int:
     """Spread heat in one object: `work` is (heat, sums, weights); the length of a row of them."""
     heat, sums, weights = work
-    rows, pitch = box[BOTTOM] - box[TOP] + 2, box[RIGHT] - box[LEFT] + 2
+    rows, pitch = int(box[BOTTOM] - box[TOP] + 2), int(box[RIGHT] - box[LEFT] + 2)
     y, x = _place_object(labels, label, box, weights)
     heat[: rows * pitch + 2] = 0.0
     for step in range(2 * (rows + pitch)):
@@ -100,7 +100,7 @@ def _heat_object(labels: Labels, label: int, box: Boxes, work: Work) -> int:
         first, last = max(1, y - step - 1), min(rows - 1, y + step + 2)  # no heat can be beyond
         start = (first - 1) * pitch
         _spread(heat[start:], sums[start:], weights[start:], pitch, (last - first) * pitch)
-    return int(pitch)
+    return pitch
 
 
 @njit(cache=True, nogil=True)
@@ -131,7 +131,7 @@ def flows_of_objects(labels: Labels, boxes: Boxes, work: Work, flows: Flows) -> 
 
 @njit(cache=True, nogil=True)
 def flow_errors(labels: Labels, boxes: Boxes, work: Work, flows: Flows, errors: Floats) -> None:
-    """Mean squared distance, by object, of a fifth of `flows` (2, Y, X) from those of its shape; `work` as above."""
+    """Mean squared distance of a fifth of `flows` (2, Y, X) from the flows of its shape; `work`: see above."""
     errors[:] = 0.0
     for label in range(1, len(boxes)):
         box = boxes[label]
