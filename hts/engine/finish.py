@@ -11,8 +11,10 @@ import pandas as pd
 from hts.engine.facts import covers
 from hts.engine.fields import show_labels
 from hts.engine.prepare import Prepared
+from hts.engine.quality import QUALITY_NAME, quality_notes, quality_rows, segmentation_summary, write_quality
 from hts.engine.results import RunResult, now, read_manifest, write_manifest
 from hts.engine.stages import profile_fingerprint
+from hts.engine.surveys import survey_notes
 from hts.engine.work import cells_path, row_path
 from hts.errors import StageError
 from hts.model import WellId
@@ -43,6 +45,8 @@ def finish(
     folder = _profiles(prepared, rows)
     _tidy(prepared, rows)
     fields = sum(prepared.n_fields[well] for well in prepared.selected | set(rows))
+    told = quality_rows(prepared, rows)
+    write_quality(folder / QUALITY_NAME, told)
     quality = {**read_json(folder / "quality.json"), "fields_expected": fields}
     expected = prepared.plan.expected
     skipped = len(prepared.plan.done)
@@ -58,9 +62,12 @@ def finish(
         cells_path=prepared.results.joinpath(*names),
         profiles_path=folder / "profiles.parquet",
         normalized_path=folder / "normalized.parquet",
-        notes=prepared.notes,
+        quality_path=folder / QUALITY_NAME,
+        notes=(*prepared.notes, *survey_notes(prepared), *quality_notes(told)),
     )
-    _write_summary(prepared, result, provenance)
+    segmentation = segmentation_summary(prepared, told)
+    devices = ", ".join(dict.fromkeys(made["device"] for made in segmentation))
+    _write_summary(prepared, result, {**provenance, "device": devices}, segmentation)
     return result
 
 
@@ -125,7 +132,9 @@ def _tidy(prepared: Prepared, rows: dict[WellId, str]) -> None:
                 path.unlink(missing_ok=True)
 
 
-def _write_summary(prepared: Prepared, result: RunResult, provenance: dict[str, str]) -> None:
+def _write_summary(
+    prepared: Prepared, result: RunResult, provenance: dict[str, str], segmentation: list[dict[str, Any]]
+) -> None:
     """Flip the manifest to these profiles. Time and machine are those of the run that computed the wells."""
     before = read_manifest(prepared.results).get("current", {})
     computed = result.wells["done"] - result.wells["skipped"]
@@ -137,7 +146,8 @@ def _write_summary(prepared: Prepared, result: RunResult, provenance: dict[str, 
         "quality": result.quality,
         "label_names": {name: prepared.prints.label_name(name) for name in prepared.recipe.objects},
         "recipe_yaml": prepared.recipe.to_yaml(),
-        "notes": list(prepared.notes),
+        "notes": list(result.notes),
+        "segmentation": segmentation,
         "cells": str(result.cells_path.relative_to(prepared.results)),
         "profiles": str(result.profiles_path.parent.relative_to(prepared.results)),
         **facts,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hts.engine.facts import gather
 from hts.engine.plan import Costs, Plan, WellTask, make_plan
-from hts.engine.stages import Fingerprints, check_columns, fingerprints, segmenter_steps
+from hts.engine.stages import Fingerprints, check_columns, fingerprints, segmenter_steps, unlinked_sets
 from hts.engine.work import WellJob
 from hts.errors import RecipeError, UsageError
 from hts.locations import Location, location
@@ -23,7 +23,10 @@ from hts.store import Plate, address
 
 @dataclass(frozen=True)
 class Prepared:
-    """A plate and a recipe that fit each other, and the plan; ``reads`` is the fingerprint of each well's pixels."""
+    """A plate and a recipe that fit each other, and the plan.
+
+    ``reads`` is the fingerprint of each well's pixels, ``fields`` the fields of each well that can be used.
+    """
 
     plate: Plate
     recipe: Recipe
@@ -34,6 +37,7 @@ class Prepared:
     selected: frozenset[WellId]
     reads: dict[WellId, str]
     n_fields: dict[WellId, int]
+    fields: dict[WellId, tuple[int, ...]]
     overwrite: bool
     run_id: str
 
@@ -48,6 +52,12 @@ class Prepared:
             )
         if sizes.get("t", 1) > 1:
             notes.append(f"time point {acquire.t} of 0 to {sizes['t'] - 1} is analysed; set acquire.t for another one")
+        primary = self.recipe.objects[0]
+        for name in unlinked_sets(self.recipe):
+            notes.append(
+                f"{name} are not linked to {primary}: each has a row of its own; set segment.{name}.link={primary} "
+                "where they are the same cells"
+            )
         return tuple(notes)
 
     def job(self, task: WellTask) -> WellJob:
@@ -99,6 +109,7 @@ def prepare(
     loaded = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
     loaded.channels_of(opened.channels)
     _check_planes(loaded, opened.shape)
+    _check_pixel_size(loaded, opened)
     check_columns(loaded)
     layout = opened.layout_table()
     control_kinds(layout, loaded.profile)
@@ -120,6 +131,7 @@ def prepare(
         selected=chosen,
         reads=reads,
         n_fields={well.well: len(well.fields) for well in facts.wells},
+        fields={w.well: tuple(field.number for field in w.fields if not field.problem) for w in facts.wells},
         overwrite=overwrite,
         run_id=uuid.uuid4().hex[:8],
     )
@@ -131,6 +143,17 @@ def _check_planes(recipe: Recipe, sizes: dict[str, int]) -> None:
         wanted, size = getattr(recipe.acquire, axis), sizes.get(axis, 1)
         if isinstance(wanted, int) and wanted >= size:
             raise RecipeError(f"acquire.{axis} is a plane of the plate, from 0 to {size - 1}", found=str(wanted))
+
+
+def _check_pixel_size(recipe: Recipe, plate: Plate) -> None:
+    """Refuse lengths in µm on a plate that does not say what a pixel is."""
+    wanting = [name for name, params in recipe.segment.items() if getattr(params, "needs_pixel_size", False)]
+    if wanting and plate.pixel_size is None:
+        raise RecipeError(
+            f"segment.{wanting[0]} has lengths in µm, and the plate a pixel size",
+            found="the plate does not say it",
+            fix="give lengths in px, or convert the plate again with --pixel-size-um",
+        )
 
 
 def _costs(recipe: Recipe, shape: tuple[int, int], levels: int) -> Costs:

@@ -12,14 +12,13 @@ if TYPE_CHECKING:
 PACKAGES = ("numpy", "numba", "scikit-image", "scipy", "pandas", "pycytominer", "zarr", "dask", "distributed")
 
 
-def provenance(client: Client, compile_s: float | None) -> dict[str, str]:
-    """What the report says about how the numbers came about."""
+def provenance(client: Client, compile_s: float | None, packages: tuple[str, ...] = ()) -> dict[str, str]:
+    """What the report says about how the numbers came about; `packages` are those that this recipe's segmenters use."""
     workers = client.scheduler_info(n_workers=-1)["workers"]
     facts = {"hts": importlib.metadata.version("hts"), "Python": platform.python_version()}
-    facts |= {name: importlib.metadata.version(name) for name in PACKAGES}
+    facts |= {name: importlib.metadata.version(name) for name in (*PACKAGES, *packages)}
     facts["machine"] = f"{platform.system()} {platform.machine()}"
     facts["cluster"] = f"{len(workers)} workers, {sum(worker['nthreads'] for worker in workers.values())} threads"
-    facts["device"] = "CPU"
     if compile_s is not None:
         facts["kernels"] = f"{compile_s:.2f} s to compile or to load from the cache, once"
     return facts

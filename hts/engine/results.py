@@ -33,6 +33,7 @@ class RunResult:
     cells_path: Path
     profiles_path: Path
     normalized_path: Path
+    quality_path: Path
     notes: tuple[str, ...] = ()
 
     @cached_property
@@ -44,6 +45,11 @@ class RunResult:
     def normalized(self) -> pd.DataFrame:
         """The same, relative to the negative controls."""
         return read_table(self.normalized_path)
+
+    @cached_property
+    def segmentation(self) -> pd.DataFrame:
+        """One row a field and object set: how its segmentation went."""
+        return read_table(self.quality_path)
 
     @cached_property
     def cells(self) -> pd.DataFrame:
@@ -59,6 +65,7 @@ class RunResult:
             "profiles": str(self.profiles_path),
             "normalized": str(self.normalized_path),
             "quality": self.quality,
+            "segmentation": str(self.quality_path),
             "failures": self.failures,
             "notes": list(self.notes),
             "seconds": round(self.seconds, 2),

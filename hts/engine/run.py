@@ -23,7 +23,9 @@ from hts.engine.plan import Plan, WellTask, check_memory
 from hts.engine.prepare import Prepared, prepare
 from hts.engine.provenance import provenance
 from hts.engine.results import RunResult, earlier_failures, now, write_manifest
-from hts.engine.work import WellDone, run_well, warm_up
+from hts.engine.stages import segmenter_packages
+from hts.engine.surveys import SURVEY_STAGE, discard_surveys, survey_job, survey_plate
+from hts.engine.work import DEATH_CAUSES, WellDone, run_well, warm_up
 from hts.errors import StageError, StoreError
 from hts.locations import Location
 from hts.model import WellId
@@ -164,8 +166,30 @@ class Run:
             self._stop.wait(_POLL_S)
         if not self._stop.is_set():
             state.compile_s = float(_outcome(compiled))
+            self._survey()
+        if not self._stop.is_set():
             threads = max(1, sum(self._client.nthreads().values()))
             self._slide(threads * WINDOW_PER_THREAD)
+
+    def _survey(self) -> None:
+        """What segmenters want to know of the plate before the first well."""
+        from distributed import KilledWorker
+
+        job = survey_job(self._prepared)
+        if job is None:
+            return
+        key = (f"{SURVEY_STAGE}-{self._prepared.plate.name}", self._prepared.run_id)
+        future = self._client.submit(survey_plate, job, key=key, pure=False)
+        while not future.done() and not self._stop.is_set():
+            self._stop.wait(_POLL_S)
+        if self._stop.is_set():
+            return
+        try:
+            reason = str(_outcome(future))
+        except KilledWorker:
+            reason = f"its worker died on every attempt: {DEATH_CAUSES}"
+        if reason:
+            raise StageError("the plate can be surveyed before its wells", found=reason)
 
     def _slide(self, window: int) -> None:
         """Keep at most `window` wells on the cluster until all are collected or the run is stopped."""
@@ -220,9 +244,7 @@ class Run:
         try:
             done: WellDone = _outcome(future)
         except KilledWorker:
-            done = WellDone(
-                task.well.name, failed="its worker died on every attempt: out of memory, or a crash in a segmenter"
-            )
+            done = WellDone(task.well.name, failed="its worker died on every attempt: " + DEATH_CAUSES)
         finally:
             with state.lock:
                 state.running -= 1
@@ -244,7 +266,7 @@ class Run:
             failures=dict(sorted(state.failures.items())),
             computed=state.computed,
             seconds=time.perf_counter() - state.begin,
-            provenance=provenance(self._client, state.compile_s),
+            provenance=provenance(self._client, state.compile_s, segmenter_packages(self._prepared.recipe)),
         )
 
     def _manifest(self, state: str) -> None:
@@ -334,3 +356,4 @@ def _discard(prepared: Prepared) -> None:
     for task in prepared.plan.tasks:
         for stage in task.stages:
             Markers(prepared.results, stage, prepared.prints.of(stage)).discard(task.well.name)
+    discard_surveys(prepared)

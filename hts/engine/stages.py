@@ -41,7 +41,8 @@ def fingerprints(recipe: Recipe) -> Fingerprints:
         for name, params in recipe.segment.items()
     ]
     channels = {role: recipe.channels[role] for role in sorted(roles)}
-    segment = fingerprint("segment", 1, {"steps": steps, "channels": channels, **planes}, {})
+    models = segmenter_identities(recipe)
+    segment = fingerprint("segment", 1, {"steps": steps, "channels": channels, "models": models, **planes}, {})
     versions = {family.name: family.version for family in families(recipe.measure.features)}
     measured: dict[str, Any] = {
         "params": recipe.measure.model_dump(mode="json"),
@@ -66,6 +67,31 @@ def profile_fingerprint(recipe: Recipe, rows: dict[str, str], layout: str) -> st
 def segmenter_steps(recipe: Recipe) -> dict[str, tuple[Any, Any]]:
     """By object set its segmenter and parameters."""
     return {name: (load_plugin("hts.segmenters", params.method), params) for name, params in recipe.segment.items()}
+
+
+def segmenter_identities(recipe: Recipe) -> dict[str, dict[str, Any]]:
+    """By object set what decides its numbers beyond version and parameters, such as the hash of the weights.
+
+    Raises
+    ------
+    HtsError
+        whatever the segmenter says of a model that is absent or damaged.
+    """
+    steps = segmenter_steps(recipe).items()
+    return {
+        name: dict(segmenter.identity(params)) for name, (segmenter, params) in steps if hasattr(segmenter, "identity")
+    }
+
+
+def unlinked_sets(recipe: Recipe) -> tuple[str, ...]:
+    """Object sets beside the primary one whose objects have numbers of their own."""
+    return tuple(name for name in recipe.objects[1:] if not recipe.segment[name].needs)
+
+
+def segmenter_packages(recipe: Recipe) -> tuple[str, ...]:
+    """Distributions that the recipe's segmenters stand on, beyond those that every run uses."""
+    found = [name for segmenter, _ in segmenter_steps(recipe).values() for name in getattr(segmenter, "packages", ())]
+    return tuple(dict.fromkeys(found))
 
 
 def cell_catalogue(recipe: Recipe) -> list[ColumnInfo]:

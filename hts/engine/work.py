@@ -17,16 +17,15 @@ from typing import Any
 import pandas as pd
 
 from hts.engine.attempts import Attempts
-from hts.engine.fields import Measured, process_fields, show_labels
+from hts.engine.fields import process_fields, show_labels
 from hts.engine.plan import WellTask
 from hts.engine.stages import Fingerprints, cell_catalogue, counted_objects, feature_names, fingerprints
-from hts.engine.threads import task_threads
+from hts.engine.surveys import step_contexts
 from hts.errors import HtsError, StageError, StoreError
 from hts.recipe import Recipe
 from hts.stages.measure import number_column
 from hts.stages.profile import aggregate_cells
-from hts.stages.segment import StepContext
-from hts.store import Field, Markers, Plate, read_table, write_table
+from hts.store import Markers, Plate, read_table, write_table
 
 DEATH_CAUSES = "out of memory, or a crash in a segmenter"
 
@@ -151,35 +150,28 @@ def _measure_well(job: WellJob, recipe: Recipe) -> None:
     segmenting = "segment" in job.task.stages
     known = {} if segmenting else _unsegmented(job)
     usable = [field for field in fields if field.key.field not in known]
-    measured = process_fields(usable, recipe, job.prints, _contexts(job, recipe) if segmenting else None)
+    contexts = step_contexts(Path(job.results), job.prints.segment, recipe, usable) if segmenting else None
+    measured = process_fields(usable, recipe, job.prints, contexts)
     measured.unsegmented.update(known)
     dropped = [*job.task.dropped, *measured.dropped]
     if not measured.tables:
         reasons = "; ".join(f"field {number}: {reason}" for number, reason in dropped)
         raise StageError("at least one field of the well can be used", found=reasons)
-    if segmenting:
-        _commit_labels(job, recipe, fields, measured)
+    if contexts is not None:
+        show_labels(fields, recipe, job.prints)
+        surveys = {name: {"plate": told.plate, "well": told.well} for name, told in contexts.items()}
+        facts = {"unsegmented": measured.unsegmented, "quality": measured.quality, "surveys": surveys}
+        _commit(job, "segment", {"fields": measured.read, **facts})
     _write_cells(job, recipe, measured.tables)
-    facts = {"fields": [*measured.read, *known], "fields_used": len(measured.tables), "dropped": dropped}
+    known_fields = {"fields": [*measured.read, *known], "fields_used": len(measured.tables), "dropped": dropped}
     pace = {"seconds_per_field": measured.seconds_per_field} if segmenting else {}
-    _commit(job, "measure", {**facts, **pace})
-
-
-def _contexts(job: WellJob, recipe: Recipe) -> dict[str, StepContext]:
-    """What each segmenter is told."""
-    return {name: StepContext(threads=task_threads()) for name in recipe.objects}
+    _commit(job, "measure", {**known_fields, **pace})
 
 
 def _unsegmented(job: WellJob) -> dict[int, str]:
     """Fields that have no labels because they could not be segmented, with the reasons."""
     marker = _markers(job, "segment").read(job.task.well.name) or {}
     return {int(number): str(reason) for number, reason in marker.get("unsegmented", {}).items()}
-
-
-def _commit_labels(job: WellJob, recipe: Recipe, fields: list[Field], measured: Measured) -> None:
-    show_labels(fields, recipe, job.prints)
-    facts = {"unsegmented": measured.unsegmented, "quality": measured.quality}
-    _commit(job, "segment", {"fields": measured.read, **facts})
 
 
 def _write_cells(job: WellJob, recipe: Recipe, tables: list[pd.DataFrame]) -> None:

@@ -160,7 +160,9 @@ def _identity_columns(primary: str, measured: tuple[str, ...]) -> Iterator[Colum
         yield identity(number_column(name), name, f"Label of the object in {name}; 0 when there is none: an orphan")
         yield identity(border_column(name), name, f"Whether the object of {name} touches the frame of the field")
         if name != primary:
-            parent = f"Label of the object of {primary} that the object of {name} belongs to; 0 when either is not there"
+            parent = (
+                f"Label of the object of {primary} that the object of {name} belongs to; 0 when either is not there"
+            )
             yield identity(parent_column(name, primary), name, parent)
             children = f"Number of objects of {name} with the label of this object of {primary}: 0 or 1"
             yield identity(children_column(name, primary), name, children)

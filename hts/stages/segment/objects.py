@@ -53,7 +53,8 @@ def touching_frame(labels: NDArray[np.int32]) -> NDArray[np.int32]:
     if not labels.size:
         return np.zeros(0, np.int32)
     found = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
-    return found[found > 0]
+    touching: NDArray[np.int32] = found[found > 0]
+    return touching
 
 
 def without(labels: NDArray[np.int32], ids: NDArray[np.int32]) -> NDArray[np.int32]:

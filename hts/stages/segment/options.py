@@ -35,7 +35,9 @@ class StepOptions(BaseModel):
     def _links_own_objects(self) -> StepOptions:
         started: tuple[str, ...] = getattr(super(), "needs", ())
         if self.link is not None and started:
-            raise ValueError(f"link is for methods that find objects on their own; these keep the numbers of {started[0]}")
+            raise ValueError(
+                f"link is for methods that find objects on their own; these keep the numbers of {started[0]}"
+            )
         return self
 
 

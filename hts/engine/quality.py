@@ -1,0 +1,98 @@
+"""How the segmentation went: a row for every field and object set, beside the profiles and in the report."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from hts.engine.prepare import Prepared
+from hts.engine.stages import segmenter_identities
+from hts.locations import Location
+from hts.model import WellId
+from hts.store import Markers, exists, read_table, write_table
+
+QUALITY_NAME = "quality.parquet"
+IDENTITY = ["Metadata_Plate", "Metadata_Well", "Metadata_Site", "Metadata_ObjectSet"]
+COUNTS = ("objects", "touching_border", "dropped_at_border", "orphans", "primary_without")
+
+
+def quality_rows(prepared: Prepared, wells: Iterable[WellId]) -> list[dict[str, Any]]:
+    """What the markers of these wells tell, a record for every field and object set, in the order of the plate.
+
+    ``objects``, ``touching_border``, ``dropped_at_border``, ``orphans`` (without a primary object) and
+    ``primary_without`` (primary objects without one of these) are there for every set; the rest is what its segmenter
+    told, parts of a mapping joined by a dot.
+    """
+    markers = Markers(prepared.results, "segment", prepared.prints.segment)
+    rows = []
+    for well in sorted(wells):
+        told = (markers.read(well.name) or {}).get("quality", {})
+        for number, sets in sorted(told.items(), key=lambda item: int(item[0])):
+            for name, facts in sets.items():
+                values = (prepared.plate.name, well.name, int(number), name)
+                method = prepared.recipe.segment[name].method
+                rows.append({**dict(zip(IDENTITY, values, strict=True)), "method": method, **_flat(facts)})
+    return rows
+
+
+def write_quality(place: Location, rows: list[dict[str, Any]]) -> None:
+    """Write the table, unless the same is there already."""
+    table = pd.DataFrame(rows, columns=None if rows else [*IDENTITY, "method", *COUNTS])
+    if not exists(place) or read_table(place).to_json(orient="records") != table.to_json(orient="records"):
+        write_table(place, table)
+
+
+def quality_notes(rows: list[dict[str, Any]]) -> list[str]:
+    """What must not stay silent: pixels that were no numbers, batches that did not fit, and what segmenters say."""
+    said: Counter[tuple[str, str]] = Counter()
+    for row in rows:
+        name = row["Metadata_ObjectSet"]
+        if row.get("nan_pixels"):
+            said[name, "pixels that are not finite, taken for background"] += 1
+        if row.get("batch_halvings"):
+            said[name, "batches were halved, because the device had not the memory for whole ones"] += 1
+        for note in json.loads(row.get("notes") or "[]"):
+            said[name, note] += 1
+    return [f"{name}, {count} field{'s' if count > 1 else ''}: {text}" for (name, text), count in said.items()]
+
+
+def segmentation_summary(prepared: Prepared, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One record for every object set: with what it was made, and its sums over all fields."""
+    models = segmenter_identities(prepared.recipe)
+    return [
+        {
+            "object_set": name,
+            "method": params.method,
+            "model": models.get(name, {}).get("model"),
+            "weights_sha256": models.get(name, {}).get("weights_sha256"),
+            **_sums([row for row in rows if row["Metadata_ObjectSet"] == name]),
+        }
+        for name, params in prepared.recipe.segment.items()
+    ]
+
+
+def _sums(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    diameters = sorted(row["diameter_px"] for row in rows if row.get("diameter_px"))
+    devices = sorted({str(row["device"]) for row in rows if row.get("device")})
+    counts = {key: sum(row[key] for row in rows) for key in COUNTS}
+    return {
+        "fields": len(rows),
+        "device": ", ".join(devices) or "cpu",
+        "diameter_px": diameters[len(diameters) // 2] if diameters else None,
+        **counts,
+    }
+
+
+def _flat(facts: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    """Nested mappings as one; lists as JSON, because a column has one type."""
+    flat: dict[str, Any] = {}
+    for key, value in facts.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{before}{key}.")
+        else:
+            flat[f"{before}{key}"] = json.dumps(value) if isinstance(value, list | tuple) else value
+    return flat
