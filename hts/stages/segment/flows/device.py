@@ -61,32 +61,43 @@ def _follow(field: Tensor, places: Tensor, steps: int) -> Tensor:
         for _ in range(min(WINDOW_STEPS, steps - window * WINDOW_STEPS)):
             points = _step(field, points, corner)
         moved = (points - before).square().sum(1)
-        settled = (moved == 0) | ((moved < limit) & ((limit == np.inf) | _are_drawn_in(field, points)))
+        settled = (moved == 0) | ((moved < limit) & ((limit == np.inf) | _are_at_sinks(field, points)))
         final = points[settled].long()
         ends[who[settled]] = final[:, 0] * columns + final[:, 1]
         who, points = who[~settled], points[~settled]
     return ends
 
 
-def _step(field: Tensor, points: Tensor, corner: Tensor) -> Tensor:
+def _corners(field: Tensor, points: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor, Tensor]]:
+    """How far points are from their pixel, and the field there, right of it, below, and below right."""
     pixels = points.long()
-    below, right = torch.split(points - pixels, 1, 1)
     pitch = field.shape[1]
     here = pixels[:, 0] * pitch + pixels[:, 1]
     at = field.view(-1, 2)
-    upper, lower = at[here], at[here + pitch]
-    upper = upper + right * (at[here + 1] - upper)
-    lower = lower + right * (at[here + pitch + 1] - lower)
-    return torch.minimum(corner, (points + (upper + below * (lower - upper))).clamp(min=0))
+    return points - pixels, (at[here], at[here + 1], at[here + pitch], at[here + pitch + 1])
 
 
-def _are_drawn_in(field: Tensor, points: Tensor) -> Tensor:
-    """Where the field around a point pulls together in every direction."""
-    pixels = points.long()
-    here = pixels[:, 0] * field.shape[1] + pixels[:, 1]
-    at = field.view(-1, 2)
-    down, right = at[here + field.shape[1]] - at[here], at[here + 1] - at[here]
-    return (down[:, 0] + right[:, 1] < 0) & (down[:, 0] * right[:, 1] - right[:, 0] * down[:, 1] > 0)
+def _between(first: Tensor, second: Tensor, part: Tensor) -> Tensor:
+    return first + part[:, None] * (second - first)
+
+
+def _step(field: Tensor, points: Tensor, corner: Tensor) -> Tensor:
+    part, (here, right, below, beyond) = _corners(field, points)
+    flow = _between(_between(here, right, part[:, 1]), _between(below, beyond, part[:, 1]), part[:, 0])
+    return torch.minimum(corner, (points + flow).clamp(min=0))
+
+
+def _are_at_sinks(field: Tensor, points: Tensor) -> Tensor:
+    """Where the flow, as it changes at a point, pulls together and is zero between the same four pixels."""
+    part, (here, right, below, beyond) = _corners(field, points)
+    flow = _between(_between(here, right, part[:, 1]), _between(below, beyond, part[:, 1]), part[:, 0])
+    yy, xy = _between(below - here, beyond - right, part[:, 1]).T
+    yx, xx = _between(right - here, beyond - below, part[:, 0]).T
+    area = yy * xx - yx * xy
+    off_y = part[:, 0] * area - (flow[:, 0] * xx - flow[:, 1] * yx)
+    off_x = part[:, 1] * area - (flow[:, 1] * yy - flow[:, 0] * xy)
+    between: Tensor = (off_y > 0) & (off_y < area) & (off_x > 0) & (off_x < area)
+    return between & (area > 0) & (yy + xx < 0)
 
 
 def masks_of_ends(places: Tensor, ends: Tensor, shape: torch.Size) -> Tensor:

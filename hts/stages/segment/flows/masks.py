@@ -22,8 +22,8 @@ from hts.stages.segment.flows.targets import boxes_of, flows_of_labels, heat_buf
 Labels = NDArray[np.int32]
 Flows = NDArray[np.float32]
 
-SETTLED_PX = 0.05
-"""A point stops when at its present pace it would not get farther than this in all the steps left."""
+SETTLED_PX = 0.1
+"""A point beside a sink stops when at its present pace it would not get farther than this in all the steps left."""
 
 POINTS_AT_A_TIME = 256
 """Their coordinates stay in the first cache; the ratio of benchmarks/bench_flows.py hardly depends on it."""
