@@ -10,7 +10,6 @@ from typing import Any
 import pandas as pd
 
 from hts.engine.prepare import Prepared
-from hts.engine.stages import segmenter_identities
 from hts.locations import Location
 from hts.model import WellId
 from hts.store import Markers, exists, read_table, write_table
@@ -49,26 +48,27 @@ def write_quality(place: Location, rows: list[dict[str, Any]]) -> None:
 def quality_notes(rows: list[dict[str, Any]]) -> list[str]:
     """What must not stay silent: pixels that were no numbers, batches that did not fit, and what segmenters say."""
     said: Counter[tuple[str, str]] = Counter()
+    devices: dict[str, set[str]] = {}
     for row in rows:
         name = row["Metadata_ObjectSet"]
+        devices.setdefault(name, set()).add(str(row.get("device", "cpu")))
         if row.get("nan_pixels"):
             said[name, "pixels that are not finite, taken for background"] += 1
         if row.get("batch_halvings"):
             said[name, "batches were halved, because the device had not the memory for whole ones"] += 1
         for note in json.loads(row.get("notes") or "[]"):
             said[name, note] += 1
-    return [f"{name}, {count} field{'s' if count > 1 else ''}: {text}" for (name, text), count in said.items()]
+    mixed = [f"{name}: computed on {' and '.join(sorted(on))}" for name, on in devices.items() if len(on) > 1]
+    fields = [f"{name}, {count} field{'s' if count > 1 else ''}: {text}" for (name, text), count in said.items()]
+    return mixed + fields
 
 
 def segmentation_summary(prepared: Prepared, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """One record for every object set: with what it was made, and its sums over all fields."""
-    models = segmenter_identities(prepared.recipe)
     return [
         {
             "object_set": name,
             "method": params.method,
-            "model": models.get(name, {}).get("model"),
-            "weights_sha256": models.get(name, {}).get("weights_sha256"),
             **_sums([row for row in rows if row["Metadata_ObjectSet"] == name]),
         }
         for name, params in prepared.recipe.segment.items()
@@ -77,14 +77,19 @@ def segmentation_summary(prepared: Prepared, rows: list[dict[str, Any]]) -> list
 
 def _sums(rows: list[dict[str, Any]]) -> dict[str, Any]:
     diameters = sorted(row["diameter_px"] for row in rows if row.get("diameter_px"))
-    devices = sorted({str(row["device"]) for row in rows if row.get("device")})
     counts = {key: sum(row[key] for row in rows) for key in COUNTS}
     return {
         "fields": len(rows),
-        "device": ", ".join(devices) or "cpu",
+        "model": _distinct(rows, "model"),
+        "weights_sha256": _distinct(rows, "weights_sha256"),
+        "device": _distinct(rows, "device") or "cpu",
         "diameter_px": diameters[len(diameters) // 2] if diameters else None,
         **counts,
     }
+
+
+def _distinct(rows: list[dict[str, Any]], key: str) -> str | None:
+    return ", ".join(sorted({str(row[key]) for row in rows if row.get(key)})) or None
 
 
 def _flat(facts: Mapping[str, Any], before: str = "") -> dict[str, Any]:

@@ -11,6 +11,7 @@ from hts.recipe import Recipe, fingerprint
 from hts.recipe.plugins import load_plugin
 from hts.stages.measure import ColumnInfo, MeasureStage, families, feature_catalogue
 from hts.stages.profile import ProfileStage, profile_columns
+from hts.stages.segment import SegmentStage
 
 WELL_STAGES = ("segment", "measure", "aggregate")
 """Stages that run well by well, in order; each has its own markers."""
@@ -33,16 +34,18 @@ class Fingerprints:
 
 
 def fingerprints(recipe: Recipe) -> Fingerprints:
-    """Each stage's name, version and parameters with the fingerprints of what it reads."""
+    """Each stage's name, version and parameters with the fingerprints of what it reads.
+
+    Raises
+    ------
+    HtsError
+        whatever a segmenter says of a model that is absent or damaged.
+    """
     planes = {"z": recipe.acquire.z, "t": recipe.acquire.t}
     roles = {role for params in recipe.segment.values() for role in params.roles}
-    steps = [
-        [name, load_plugin("hts.segmenters", params.method).version, params.model_dump(mode="json")]
-        for name, params in recipe.segment.items()
-    ]
+    steps = [[name, *_step_identity(*step)] for name, step in segmenter_steps(recipe).items()]
     channels = {role: recipe.channels[role] for role in sorted(roles)}
-    models = segmenter_identities(recipe)
-    segment = fingerprint("segment", 1, {"steps": steps, "channels": channels, "models": models, **planes}, {})
+    segment = fingerprint("segment", SegmentStage.version, {"steps": steps, "channels": channels, **planes}, {})
     versions = {family.name: family.version for family in families(recipe.measure.features)}
     measured: dict[str, Any] = {
         "params": recipe.measure.model_dump(mode="json"),
@@ -57,6 +60,14 @@ def fingerprints(recipe: Recipe) -> Fingerprints:
     return Fingerprints(segment, measure, aggregate)
 
 
+def _step_identity(segmenter: Any, params: Any) -> list[Any]:
+    """What decides the numbers of a step: all its parameters, or what its segmenter says that matters."""
+    if not hasattr(segmenter, "identity"):
+        return [segmenter.version, params.model_dump(mode="json")]
+    chosen = {"link": params.link, "border": params.border}
+    return [segmenter.version, params.method, {**segmenter.identity(params), **chosen}]
+
+
 def profile_fingerprint(recipe: Recipe, rows: dict[str, str], layout: str) -> str:
     """Fingerprint of the plate's profiles: all profile settings, the layout, and what every well's row came from."""
     return fingerprint(
@@ -67,20 +78,6 @@ def profile_fingerprint(recipe: Recipe, rows: dict[str, str], layout: str) -> st
 def segmenter_steps(recipe: Recipe) -> dict[str, tuple[Any, Any]]:
     """By object set its segmenter and parameters."""
     return {name: (load_plugin("hts.segmenters", params.method), params) for name, params in recipe.segment.items()}
-
-
-def segmenter_identities(recipe: Recipe) -> dict[str, dict[str, Any]]:
-    """By object set what decides its numbers beyond version and parameters, such as the hash of the weights.
-
-    Raises
-    ------
-    HtsError
-        whatever the segmenter says of a model that is absent or damaged.
-    """
-    steps = segmenter_steps(recipe).items()
-    return {
-        name: dict(segmenter.identity(params)) for name, (segmenter, params) in steps if hasattr(segmenter, "identity")
-    }
 
 
 def unlinked_sets(recipe: Recipe) -> tuple[str, ...]:

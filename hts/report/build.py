@@ -76,6 +76,7 @@ def report_data(plate: Plate | str | Location, results: str | Path | None = None
         recipe_yaml=manifest["recipe_yaml"],
         provenance=_provenance(manifest),
         notes=tuple(_notes(state, manifest)),
+        segmentation=tuple(manifest.get("segmentation", ())),
     )
 
 

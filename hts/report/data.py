@@ -58,6 +58,8 @@ class ReportData:
     recipe_yaml : the recipe, verbatim.
     provenance : versions, hardware, fingerprints; ``recipe``, ``run started`` and ``seconds`` also go to the header.
     notes : what must not be silent, one sentence each.
+    segmentation : one record an object set: ``object_set, method, model, weights_sha256, device, diameter_px, fields,
+        objects, touching_border, dropped_at_border, orphans, seams``; None for what does not apply.
     """
 
     plate: str
@@ -75,3 +77,4 @@ class ReportData:
     recipe_yaml: str
     provenance: Mapping[str, str]
     notes: tuple[str, ...]
+    segmentation: tuple[Mapping[str, Any], ...] = ()

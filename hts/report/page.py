@@ -83,6 +83,7 @@ def _context(data: ReportData) -> dict[str, Any]:
         "trouble": summary.trouble(data),
         "quality": summary.quality_rows(data),
         "controls": summary.control_sentence(data),
+        "segmentation": summary.segmentation_rows(data),
         # Bokeh escapes the values inside its script; these three are the only raw markup of the page.
         "bokeh_js": Markup(resources.render_js()),
         "bokeh_script": Markup(script),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,6 +59,27 @@ class QualityRow:
     word: str
     tone: str
     bar: int
+
+
+@dataclass(frozen=True)
+class SegmentationRow:
+    """How an object set was made, as text; a dash where something does not apply."""
+
+    object_set: str
+    method: str
+    weights: str
+    device: str
+    diameter: str
+    objects: str
+    touching: str
+    orphans: str
+    seams: str
+    tone: str
+
+
+def segmentation_rows(data: ReportData) -> tuple[SegmentationRow, ...]:
+    """One row an object set."""
+    return tuple(_segmentation_row(entry) for entry in data.segmentation)
 
 
 def recipe_name(data: ReportData) -> str:
@@ -117,6 +139,24 @@ def _quality_row(entry: Any) -> QualityRow:
         word=word,
         tone=tone,
         bar=round(share * 100),
+    )
+
+
+def _segmentation_row(entry: Mapping[str, Any]) -> SegmentationRow:
+    model, dropped = entry.get("model"), int(entry.get("dropped_at_border") or 0)
+    touching = number_text(entry.get("touching_border"))
+    seams = entry.get("seams") or {}
+    return SegmentationRow(
+        object_set=str(entry.get("object_set", "")),
+        method=f"{entry.get('method', '')} {model}" if model else str(entry.get("method", "")),
+        weights=str(entry.get("weights_sha256") or "–")[:12],
+        device=str(entry.get("device") or "–"),
+        diameter=f"{number_text(entry['diameter_px'])} px" if entry.get("diameter_px") else "–",
+        objects=number_text(entry.get("objects")),
+        touching=f"{touching}, {number_text(dropped)} dropped" if dropped else touching,
+        orphans=number_text(entry.get("orphans")),
+        seams=str(seams.get("verdict") or "no seams"),
+        tone=str(seams.get("tone") or "none"),
     )
 
 

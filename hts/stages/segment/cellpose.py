@@ -54,7 +54,6 @@ class CellposeParams(BaseModel):
     normalize: Literal["image", "well", "plate"] = Field(
         "image", description="1st and 99th percentile of each image, or of all images of its well or plate"
     )
-    clear_border: bool = Field(False, description="drop objects that touch the frame")
     block_px: int = Field(1024, ge=64, description="largest edge of the blocks given to the network, at its scale")
     overlap_px: int | None = Field(None, ge=0, description="overlap of blocks; twice the diameter when not given")
     batch_size: int | None = Field(None, ge=1, description="blocks run together; as fits the device when not given")
@@ -62,6 +61,11 @@ class CellposeParams(BaseModel):
     precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto", description="auto: mixed precision on a GPU, float32 on a CPU"
     )
+
+    @property
+    def needs_pixel_size(self) -> bool:
+        """Whether a length is given in µm."""
+        return self.diameter_um is not None
 
     @model_validator(mode="after")
     def _one_diameter(self) -> CellposeParams:

@@ -60,6 +60,7 @@ def numbers_from(params: Any) -> str | None:
 
 
 class SegmentStage:
-    """The stage as the recipe finds it."""
+    """The stage as the engine and the recipe find it."""
 
+    version = 2
     step_model = staticmethod(step_model)

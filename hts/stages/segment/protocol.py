@@ -11,8 +11,9 @@ Beyond :class:`Segmenter` it may have any of these; the engine asks whether they
     one :class:`Found` a field, in their order. It may take several fields before it yields the first, as many as
     ``fields_in_flight(params, shape) -> int`` says; that is how blocks of many fields fill one batch.
 ``identity(params) -> dict``
-    plain JSON that stands for what else decides the numbers (the hash of the weights, the version of a library). It is
-    part of the fingerprint; called before anything runs, it raises what is wrong with a model that is absent or damaged.
+    plain JSON of all that decides the numbers: parameters that matter, the hash of the weights, versions of libraries.
+    It stands for the parameters in the fingerprint. Called before anything runs, and for every well, it raises what is
+    wrong with a model that is absent or damaged.
 ``packages``
     names of the distributions whose versions the report states.
 ``survey_scopes(params) -> tuple[str, ...]`` and ``survey(scope, fields, params, context) -> dict``
@@ -83,8 +84,9 @@ class StepContext:
 class Found:
     """What a segmenter made of one field: its labels (Y, X) int32, or the error that costs this field.
 
-    ``facts`` are plain JSON, one value a name, that the quality table and the report show: ``diameter_px``, ``device``,
-    ``precision``, ``batch_halvings``, ``nan_pixels`` …
+    ``facts`` are plain JSON, one value a name, that the quality table and the report show: ``model``,
+    ``weights_sha256``, ``diameter_px``, ``device``, ``precision``, ``batch_halvings``, ``nan_pixels``, ``notes`` (a list of
+    sentences) …
     """
 
     labels: NDArray[np.int32] | None = None

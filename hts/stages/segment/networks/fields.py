@@ -15,7 +15,6 @@ from hts.arrays import to_gpu
 from hts.errors import StageError
 from hts.stages.segment import Images
 from hts.stages.segment.blocks import BlockGrid, block_grid
-from hts.stages.segment.borders import without_border
 from hts.stages.segment.flows import FlowParams, masks_from_flows
 from hts.stages.segment.networks.adapter import Network
 from hts.stages.segment.networks.batches import BatchRecord, FieldOutput, PreparedField, as_tensor, run_pooled
@@ -83,8 +82,7 @@ class Job:
     def labels(self, scaled: Scaled, output: FieldOutput) -> NDArray[np.int32]:
         """Objects (Y, X) int32 at the resolution of the image, from the outputs at that of the network."""
         full = resize(output.outputs, scaled.shape)
-        labels = self._masks(full, max(1, round(_STEPS / scaled.factor)))
-        return without_border(labels) if self.params.clear_border else labels
+        return self._masks(full, max(1, round(_STEPS / scaled.factor)))
 
     def facts(self, scaled: Scaled, record: BatchRecord) -> dict[str, Any]:
         """How a field was segmented, for records and reports."""
