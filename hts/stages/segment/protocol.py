@@ -85,8 +85,8 @@ class Found:
     """What a segmenter made of one field: its labels (Y, X) int32, or the error that costs this field.
 
     ``facts`` are plain JSON, one value a name, that the quality table and the report show: ``model``,
-    ``weights_sha256``, ``diameter_px``, ``device``, ``precision``, ``batch_halvings``, ``nan_pixels``, ``notes`` (a list of
-    sentences) …
+    ``weights_sha256``, ``diameter_px``, ``device``, ``precision``, ``batch_halvings``, ``nan_pixels``, ``notes``
+    (a list of sentences) …
     """
 
     labels: NDArray[np.int32] | None = None
