@@ -48,7 +48,7 @@ class Block:
 
 @dataclass(frozen=True)
 class BlockGrid:
-    """A field cut into blocks. Cores cover it once; tiles reach ``overlap_px / 2`` (rounded up) further on all sides."""
+    """A field cut into blocks. Cores cover it once; tiles reach half the overlap (rounded up) beyond them."""
 
     shape: tuple[int, int]
     block_px: int

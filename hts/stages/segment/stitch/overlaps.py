@@ -30,7 +30,8 @@ class Overlaps:
     @property
     def agreement(self) -> NDArray[np.float64]:
         """Intersection over union in the pixels that both could see."""
-        return self.shared / (self.visible_first + self.visible_second - self.shared)
+        either: NDArray[np.int64] = self.visible_first + self.visible_second - self.shared
+        return np.divide(self.shared, either)
 
 
 def find_overlaps(grid: BlockGrid, records: Sequence[BorderRecords]) -> Overlaps:

@@ -18,7 +18,7 @@ Runs = Mapping[int, NDArray[np.int32]]
 
 @dataclass(frozen=True)
 class Painter:
-    """What is needed to paint one block: the grid, its number, what stands, and the records of it and its neighbours."""
+    """All that is needed to paint one block: the grid, its number, what stands, its records and its neighbours'."""
 
     grid: BlockGrid
     number: int
@@ -52,7 +52,7 @@ class Painter:
         return canvas
 
     def _claims(self, runs: Runs | None) -> NDArray[np.int32]:
-        """All runs of objects that stand and reach into this tile, the largest object first; rows, columns of the tile."""
+        """All runs in this tile of objects that stand, the largest object first, with rows and columns of the tile."""
         tile = self.grid[self.number].tile
         claims, areas = [], []
         for number in (self.number, *self.grid.neighbours(self.number)):

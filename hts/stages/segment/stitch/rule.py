@@ -108,9 +108,7 @@ def _groups(seen: Seen, overlaps: Overlaps) -> tuple[NDArray[np.int64], list[_Gr
     return np.array([number[k] for k in root], np.int64), groups
 
 
-def _find_parts(
-    groups: list[_Group], group_of: NDArray[np.int64], overlaps: Overlaps, area: NDArray[np.int64]
-) -> None:
+def _find_parts(groups: list[_Group], group_of: NDArray[np.int64], overlaps: Overlaps, area: NDArray[np.int64]) -> None:
     """Note for each group which other groups lie in which of its members, with the pixels that they share."""
     first, second = overlaps.first, overlaps.second
     is_first_larger = area[first] >= area[second]
@@ -218,7 +216,7 @@ class _Rule:
         pieces = seen.sums[[*heads, *rest[:1]]]
         count = len(pieces) + (remainder > 0)
         if typical.centre is None or count < 2:
-            return count > 1 and pieces[:, AREA].sum() + remainder >= HALF * seen.sums[one, AREA]
+            return count > 1 and int(pieces[:, AREA].sum()) + remainder >= HALF * int(seen.sums[one, AREA])
         odd = [*typical.oddity(pieces), *([typical.oddity_of_area(remainder)] if remainder else [])]
         for_several = sum(odd) / count - VOTE * self._votes([*heads_of(self._groups, whole), *rest])
         for_one = float(typical.oddity(seen.sums[[one]])[0]) - VOTE * self._votes(group.parts)
