@@ -14,7 +14,7 @@ Longs = NDArray[np.int64]
 
 @njit(cache=True, nogil=True)
 def number_in_raster_order(labels: Ints, numbers: Ints) -> int:
-    """Renumber `labels` in place by first pixel, 1…n; `numbers` (largest label + 1, zeros) gets old → new. Returns n."""
+    """Renumber `labels` in place by first pixel, 1…n; `numbers` (largest label + 1, zeros) gets old → new. Gives n."""
     rows, columns = labels.shape
     count = 0
     for y in range(rows):

@@ -31,7 +31,8 @@ class Overlaps:
     def agreement(self) -> NDArray[np.float64]:
         """Intersection over union in the pixels that both could see."""
         either: NDArray[np.int64] = self.visible_first + self.visible_second - self.shared
-        return np.divide(self.shared, either)
+        agreement: NDArray[np.float64] = self.shared / either
+        return agreement
 
 
 def find_overlaps(grid: BlockGrid, records: Sequence[BorderRecords]) -> Overlaps:
@@ -62,7 +63,8 @@ def _of_pair(one: BorderRecords, other: BorderRecords, both: Box) -> NDArray[np.
     seen_one, seen_other = _visible(first, one), _visible(second, other)
     visible_one = np.where(other.is_cut[j], seen_one[i], one.sums[i, AREA])
     visible_other = np.where(one.is_cut[i], seen_other[j], other.sums[j, AREA])
-    return np.stack([i, j, shared, visible_one, visible_other], axis=1).astype(np.int64)
+    table: NDArray[np.int64] = np.stack([i, j, shared, visible_one, visible_other], axis=1).astype(np.int64)
+    return table
 
 
 def clipped(runs: NDArray[np.int32], box: Box) -> NDArray[np.int32]:

@@ -22,7 +22,8 @@ class Resolution:
 
     ``before[i]`` is the number of objects of the blocks before the i-th, ``dropped[i]`` the labels of its tile that
     another block stands for (or nobody), ascending, ``joins[i]`` (k, 2) pairs of its labels of which the first, one of
-    the dropped, is a piece of the second, ``total`` the number of objects of the field. Objects are numbered 1…total, block by block, in raster order within a tile: whatever order the blocks were computed in.
+    the dropped, is a piece of the second, ``total`` the number of objects of the field. Objects are numbered 1…total,
+    block by block, in raster order within a tile: whatever order the blocks were computed in.
     ``findings`` counts decisions: see :func:`resolve`.
     """
 

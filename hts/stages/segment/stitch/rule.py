@@ -220,7 +220,7 @@ class _Rule:
         odd = [*typical.oddity(pieces), *([typical.oddity_of_area(remainder)] if remainder else [])]
         for_several = sum(odd) / count - VOTE * self._votes([*heads_of(self._groups, whole), *rest])
         for_one = float(typical.oddity(seen.sums[[one]])[0]) - VOTE * self._votes(group.parts)
-        return for_one + CAUTION > for_several
+        return bool(for_one + CAUTION > for_several)
 
     def _votes(self, objects: Iterable[int]) -> int:
         """Tiles that saw any of these whole."""
