@@ -79,8 +79,9 @@ def show(text: str) -> None:
 class Counter:
     """Progress of one stage: a bar in a terminal, a plain line every few seconds elsewhere."""
 
-    def __init__(self, label: str) -> None:
+    def __init__(self, label: str, unit: str = "wells") -> None:
         self.label = label
+        self.unit = unit
         self._begin = time.monotonic()
         self._shown = self._begin
         self._last = -1
@@ -91,7 +92,7 @@ class Counter:
         if sys.stderr.isatty():
             self._draw(done, expected, detail)
         elif done != self._last and (finished or now - self._shown >= _PLAIN_EVERY_S):
-            say(f"{self.label}: {done} of {expected} wells, {now - self._begin:.0f} s{detail}")
+            say(f"{self.label}: {done} of {expected} {self.unit}, {now - self._begin:.0f} s{detail}")
             self._shown = now
         self._last = done
 
@@ -102,7 +103,7 @@ class Counter:
         left = f", {spent / done * (expected - done):.0f} s left" if 0 < done < expected else ""
         bar = "█" * filled + "░" * (width - filled)
         print(
-            f"\r\033[K{self.label:<8} {bar} {done}/{expected} wells, {spent:.0f} s{left}{detail}",
+            f"\r\033[K{self.label:<8} {bar} {done}/{expected} {self.unit}, {spent:.0f} s{left}{detail}",
             end="",
             file=sys.stderr,
         )

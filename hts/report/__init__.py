@@ -9,9 +9,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hts.pictures import composite, outline_colors, outline_rgba, shrink
     from hts.report.build import report_data, write_report
     from hts.report.data import Overlay, ReportData
-    from hts.report.overlays import composite, outline_colors, outline_rgba, shrink
     from hts.report.page import write_page
 
 __all__ = [
@@ -27,19 +27,19 @@ __all__ = [
 ]
 
 _HOME = {
-    "Overlay": "data",
-    "ReportData": "data",
-    "composite": "overlays",
-    "outline_colors": "overlays",
-    "outline_rgba": "overlays",
-    "shrink": "overlays",
-    "report_data": "build",
-    "write_page": "page",
-    "write_report": "build",
+    "Overlay": "hts.report.data",
+    "ReportData": "hts.report.data",
+    "composite": "hts.pictures",
+    "outline_colors": "hts.pictures",
+    "outline_rgba": "hts.pictures",
+    "shrink": "hts.pictures",
+    "report_data": "hts.report.build",
+    "write_page": "hts.report.page",
+    "write_report": "hts.report.build",
 }
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    return getattr(import_module(_HOME[name]), name)

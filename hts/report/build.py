@@ -14,9 +14,9 @@ import yaml
 from hts.engine import Status, read_manifest, read_projection, status
 from hts.errors import HtsError, NotFoundError
 from hts.locations import Location
+from hts.pictures import composite, outline_colors, outline_rgba
 from hts.recipe import Recipe
 from hts.report.data import Overlay, ReportData
-from hts.report.overlays import composite, outline_colors, outline_rgba
 from hts.report.page import write_page
 from hts.store import Field, Plate, read_json, read_table
 

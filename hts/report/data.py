@@ -21,7 +21,7 @@ class Overlay:
     well, field : where it was taken (``B03``; the microscope's field number).
     title : caption, such as ``B03 field 1``.
     reason : why it is shown: ``random``, ``highest translocation``, ``lowest Count_Nuclei``.
-    image : (Y, X, 3) uint8, contrast already stretched (see :func:`hts.report.overlays.composite`).
+    image : (Y, X, 3) uint8, contrast already stretched (see :func:`hts.pictures.composite`).
     outlines : (Y, X, 4) uint8 RGBA of the same size, transparent where there is no outline.
     legend : object set or channel → RRGGBB, listed once above the gallery.
     """

@@ -14,10 +14,10 @@ from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 
 from hts.errors import StoreError
+from hts.pictures import jpeg_uri, png_uri, shrink
 from hts.report import summary
 from hts.report.data import Overlay, ReportData
 from hts.report.doseresponse import control_strip, dose_response
-from hts.report.overlays import jpeg_uri, png_uri, shrink
 from hts.report.platemap import plate_map
 
 PICTURE_LIMIT_PX = 1024

@@ -65,20 +65,25 @@ def draw_outlines(rng: np.random.Generator, count: int, pixel_size_um: float) ->
     """Draw the outlines of ``count`` cells; sizes and shapes vary from cell to cell."""
     large = rng.random(count) < 0.25
     nucleus_um = NUCLEUS_RADIUS_UM * np.where(large, 1.12, 0.97) * rng.lognormal(0, 0.09, count)
-    nucleus = _wobbly_ellipses(rng, nucleus_um, max_aspect=1.6, wobble=0.15)
+    nucleus = wobbly_ellipses(rng, nucleus_um, max_aspect=1.6, wobble=0.15)
     cell_um = CELL_RADIUS_UM * rng.lognormal(0, 0.15, count)
-    cell = _wobbly_ellipses(rng, cell_um, max_aspect=2.2, wobble=0.5)
+    cell = wobbly_ellipses(rng, cell_um, max_aspect=2.2, wobble=0.5)
     cell = np.maximum(cell, nucleus + MIN_CYTOPLASM_UM)
     return Outlines((nucleus / pixel_size_um).astype("f4"), (cell / pixel_size_um).astype("f4"), large)
 
 
-def _wobbly_ellipses(
-    rng: np.random.Generator, radius: NDArray[np.float64], max_aspect: float, wobble: float
+def wobbly_ellipses(
+    rng: np.random.Generator, radius: NDArray[np.float64], max_aspect: float, wobble: float, turns: float = np.pi
 ) -> NDArray[np.float64]:
+    """Radii (n, N_ANGLES) of n outlines around discs of the given radii.
+
+    `max_aspect` bounds the ratio of the axes, `wobble` is the strength of the Fourier series, and `turns` the range of
+    the directions of the long axes, in radians.
+    """
     count = len(radius)
     angles = np.arange(N_ANGLES) * (2 * np.pi / N_ANGLES)
     aspect = 1 + (max_aspect - 1) * rng.beta(1.5, 2.5, (count, 1))
-    turned = angles - rng.uniform(0, np.pi, (count, 1))
+    turned = angles - rng.uniform(0, turns, (count, 1))
     # Radius of an ellipse with area π·radius², in polar form around its centre.
     outline = radius[:, None] / np.sqrt(np.cos(turned) ** 2 / aspect + np.sin(turned) ** 2 * aspect)
     order = np.arange(2, 8)[:, None]

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from hts.stages.measure.moments import object_moments
 from hts.stages.segment._kernels_propagate import propagate
 from hts.stages.segment.propagate import heap_buffers
-from tests.reference import measure, segment
+from hts.stages.segment.stitch import _kernels_stitch as kernels_stitch
+from tests.reference import measure, segment, stitch
 
 
 @dataclass(frozen=True)
@@ -61,5 +62,16 @@ KERNELS: tuple[KernelRow, ...] = (
         peer_name="scikit-image expand_labels",
         peer=segment.voronoi,
         dtypes=(np.float32,),
+    ),
+    *(
+        KernelRow(
+            kernel=f"hts.stages.segment.stitch._kernels_stitch.{name}",
+            call=getattr(kernels_stitch, name),
+            twin=getattr(stitch, name),
+            peer_name="none",
+            peer=getattr(stitch, name),
+            dtypes=(np.int32,),
+        )
+        for name in ("number_in_raster_order", "object_sums", "border_runs", "run_overlaps", "paint_runs")
     ),
 )

@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 from hts.model import WellId
+from hts.pictures import composite, outline_colors, outline_rgba
 from hts.report.data import Overlay, ReportData
-from hts.report.overlays import composite, outline_colors, outline_rgba
 
 FIT = {"bottom": 0.82, "top": 2.4, "ec50": 3.2, "hill": 2.1}
 RECIPE = """name: translocation

@@ -102,7 +102,7 @@ class _Decoder(nn.Module):
             self.up.add_module(f"res_up_{n}", _Up(inner[n + 1], inner[n], widths[-1]))
 
     def forward(self, style: Tensor, levels: list[Tensor]) -> Tensor:
-        x = self.up[-1](levels[-1], levels[-1], style)
+        x: Tensor = self.up[-1](levels[-1], levels[-1], style)
         for n in range(len(self.up) - 2, -1, -1):
             x = nn.functional.interpolate(x, scale_factor=2, mode="nearest")
             x = self.up[n](x, levels[n], style)
@@ -149,7 +149,8 @@ class ResidualUNet(nn.Module):
         levels = self.downsample(images)
         style = levels[-1].mean(dim=(2, 3))
         style = style / style.square().sum(dim=1, keepdim=True).sqrt()
-        return self.output(self.upsample(style, levels)), style
+        outputs: Tensor = self.output(self.upsample(style, levels))
+        return outputs, style
 
     @classmethod
     def from_state(cls, state: Mapping[str, Tensor]) -> ResidualUNet:
@@ -174,7 +175,7 @@ class ResidualUNet(nn.Module):
 
 def _dimensions(state: Mapping[str, Tensor]) -> tuple[tuple[int, ...], int, float, int]:
     """Widths, input channels, training diameter and outputs, read off the shapes."""
-    firsts = []
+    firsts: list[Tensor] = []
     while (key := f"downsample.down.res_down_{len(firsts)}.conv.conv_0.2.weight") in state:
         firsts.append(state[key])
     last = state.get("output.2.weight")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from hts.errors import UsageError
-from hts.report.overlays import composite, jpeg_uri, outline_colors, outline_rgba, png_uri, shrink
+from hts.pictures import composite, jpeg_uri, outline_colors, outline_rgba, png_uri, shrink
 
 
 def slow_boundary(labels: np.ndarray) -> np.ndarray:

@@ -1,4 +1,7 @@
-"""Pictures of segmented fields: channels blended into one picture, outlines as a layer of their own."""
+"""Pictures of segmented fields: channels blended into one picture, outlines as a layer of their own.
+
+Arrays in, arrays and encoded files out: what the report and the evaluation draw with.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +49,7 @@ def composite(images: Sequence[NDArray[Any]], colors: Sequence[str]) -> NDArray[
         raise UsageError("images of one (Y, X) shape", found=", ".join(str(np.shape(image)) for image in images))
     blended = np.zeros((*shape, 3), np.float32)
     for image, color in zip(images, colors, strict=True):
-        blended += _stretched(np.asarray(image))[..., None] * _rgb(color).astype(np.float32)
+        blended += _stretched(np.asarray(image))[..., None] * rgb(color).astype(np.float32)
     return np.minimum(blended + 0.5, 255.0).astype(np.uint8)
 
 
@@ -82,8 +85,23 @@ def outline_rgba(labels: Mapping[str, NDArray[np.int32]]) -> NDArray[np.uint8]:
     width_px = 1 if max(shape) <= _THIN_LIMIT_PX else 2
     colors = outline_colors(labels)
     for name in reversed(list(labels)):
-        rgba[_inner_boundary(labels[name], width_px)] = (*_rgb(colors[name]), 255)
+        rgba[inner_boundary(labels[name], width_px)] = (*rgb(colors[name]), 255)
     return rgba
+
+
+def inner_boundary(labels: NDArray[Any], width_px: int = 1) -> NDArray[np.bool_]:
+    """Object pixels beside another label, peeled ``width_px`` times; (Y, X) integer labels, 0 for background."""
+    remaining = labels.copy()
+    for _ in range(width_px):
+        beside = np.zeros(labels.shape, bool)
+        rows, columns = remaining[1:] != remaining[:-1], remaining[:, 1:] != remaining[:, :-1]
+        beside[1:] |= rows
+        beside[:-1] |= rows
+        beside[:, 1:] |= columns
+        beside[:, :-1] |= columns
+        remaining[beside] = 0
+    boundary: NDArray[np.bool_] = (labels > 0) & (remaining == 0)
+    return boundary
 
 
 def shrink(image: NDArray[np.uint8], limit_px: int) -> NDArray[np.uint8]:
@@ -119,10 +137,19 @@ def png_uri(image: NDArray[np.uint8]) -> str:
     return _uri(image, "png", optimize=True)
 
 
-def _uri(image: NDArray[np.uint8], kind: str, **options: Any) -> str:
+def png_bytes(image: NDArray[np.uint8]) -> bytes:
+    """A (Y, X), (Y, X, 3) or (Y, X, 4) picture as a PNG file."""
+    return _encoded(image, "png", optimize=True)
+
+
+def _encoded(image: NDArray[np.uint8], kind: str, **options: Any) -> bytes:
     buffer = BytesIO()
     Image.fromarray(np.ascontiguousarray(image)).save(buffer, format=kind, **options)
-    return f"data:image/{kind};base64,{b64encode(buffer.getvalue()).decode('ascii')}"
+    return buffer.getvalue()
+
+
+def _uri(image: NDArray[np.uint8], kind: str, **options: Any) -> str:
+    return f"data:image/{kind};base64,{b64encode(_encoded(image, kind, **options)).decode('ascii')}"
 
 
 def _stretched(image: NDArray[Any]) -> NDArray[np.float32]:
@@ -138,22 +165,8 @@ def _stretched(image: NDArray[Any]) -> NDArray[np.float32]:
     return np.clip(np.where(finite, scaled, 0.0), 0.0, 1.0).astype(np.float32)
 
 
-def _inner_boundary(labels: NDArray[np.int32], width_px: int) -> NDArray[np.bool_]:
-    """Object pixels beside another label, peeled ``width_px`` times."""
-    remaining = labels.copy()
-    for _ in range(width_px):
-        beside = np.zeros(labels.shape, bool)
-        rows, columns = remaining[1:] != remaining[:-1], remaining[:, 1:] != remaining[:, :-1]
-        beside[1:] |= rows
-        beside[:-1] |= rows
-        beside[:, 1:] |= columns
-        beside[:, :-1] |= columns
-        remaining[beside] = 0
-    boundary: NDArray[np.bool_] = (labels > 0) & (remaining == 0)
-    return boundary
-
-
-def _rgb(color: str) -> NDArray[np.uint8]:
+def rgb(color: str) -> NDArray[np.uint8]:
+    """(3,) uint8 of a colour as RRGGBB; UsageError when it is none."""
     try:
         channels = bytes.fromhex(color.removeprefix("#"))
     except ValueError:

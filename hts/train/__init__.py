@@ -1,0 +1,1 @@
+"""Making models: networks are trained here, and used in :mod:`hts.stages`."""
