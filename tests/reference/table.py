@@ -18,14 +18,10 @@ from hts.stages.segment.flows._kernels_objects import fill_holes, renumber
 from hts.stages.segment.flows._kernels_sinks import count_ends, find_seeds, grow_sinks, label_points
 from hts.stages.segment.flows.targets import boxes_of, flows_of_labels, heat_buffers
 from hts.stages.segment.propagate import heap_buffers
-<<<<<<< ours
 from hts.stages.segment.stitch import _kernels_stitch as kernels_stitch
-from tests.reference import measure, segment, stitch
-=======
-from tests.reference import flows, measure, segment
+from tests.reference import flows, measure, segment, stitch
 
 Labels = NDArray[np.int32]
->>>>>>> theirs
 
 
 @dataclass(frozen=True)
@@ -140,7 +136,6 @@ KERNELS: tuple[KernelRow, ...] = (
         peer=segment.voronoi,
         dtypes=(np.float32,),
     ),
-<<<<<<< ours
     *(
         KernelRow(
             kernel=f"hts.stages.segment.stitch._kernels_stitch.{name}",
@@ -152,7 +147,6 @@ KERNELS: tuple[KernelRow, ...] = (
         )
         for name in ("number_in_raster_order", "object_sums", "border_runs", "run_overlaps", "paint_runs")
     ),
-=======
     _of_flows("heat.object_boxes", boxes_of, flows.object_boxes, np.int32),
     _of_flows("heat.flows_of_objects", flows_of_labels, flows.flows_of_labels, np.int32),
     _of_flows("heat.flow_errors", errors_of, flows.flow_errors, np.float32),
@@ -164,5 +158,4 @@ KERNELS: tuple[KernelRow, ...] = (
     _of_flows("sinks.label_points", labelled, flows.label_points, np.int32),
     _of_flows("objects.renumber", renumbered, flows.renumber, np.int32),
     _of_flows("objects.fill_holes", filled, flows.fill_holes, np.int32),
->>>>>>> theirs
 )
