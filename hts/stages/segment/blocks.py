@@ -28,7 +28,7 @@ Starts = tuple[int, ...]
 class BlockGrid:
     """Blocks of `block` (height, width) pixels at the origins `starts` cover a field of `shape` (Y, X).
 
-    A field that is smaller than a block is padded by reflection at its lower and right edge.
+    A field that is smaller than a block is padded by zeros at its lower and right edge.
     """
 
     shape: tuple[int, int]
@@ -124,21 +124,15 @@ def weights_of(grid: BlockGrid, number: int) -> tuple[NDArray[np.float32], NDArr
 
 
 def pad_to_grid(image: torch.Tensor, grid: BlockGrid) -> torch.Tensor:
-    """`image` (channels, Y, X), padded by reflection to ``grid.padded``; itself when nothing is to be added."""
+    """`image` (channels, Y, X), padded by zeros to ``grid.padded``; itself when nothing is to be added.
+
+    Zeros, the dark of a normalised image, are what the networks saw beyond the frame in training. A reflection makes
+    one object of an object at the frame and its mirror image, and its pixels flow out of the field.
+    """
     import torch
 
-    for axis, target in ((1, grid.padded[0]), (2, grid.padded[1])):
-        length = image.shape[axis]
-        if length < target:
-            image = image.index_select(axis, torch.from_numpy(_reflected(length, target)).to(image.device))
-    return image
-
-
-def _reflected(length: int, target: int) -> NDArray[np.int64]:
-    """Indices 0, 1, …, length - 1, length - 2, …, 0, 1, …: reflection as often as is needed."""
-    period = max(1, 2 * (length - 1))
-    place = np.arange(target) % period
-    return np.minimum(place, period - place).astype(np.int64)
+    below, right = (wanted - there for wanted, there in zip(grid.padded, image.shape[1:], strict=True))
+    return torch.nn.functional.pad(image, (0, right, 0, below)) if below or right else image
 
 
 class Blend:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _OUTPUT_BYTES = 160
 """Per pixel of the field: outputs at both scales, normalised planes, and what post-processing needs."""
-_UNET_BYTES = 48
+_UNET_BYTES = 64
 """Per pixel of a batch and channel of the finest level of a residual U-Net, float32."""
 _TRANSFORMER_BYTES = 4096
 _BLOCK_MULTIPLE = 8

@@ -96,8 +96,9 @@ def _are_at_sinks(field: Tensor, points: Tensor) -> Tensor:
     area = yy * xx - yx * xy
     off_y = part[:, 0] * area - (flow[:, 0] * xx - flow[:, 1] * yx)
     off_x = part[:, 1] * area - (flow[:, 1] * yy - flow[:, 0] * xy)
-    between: Tensor = (off_y > 0) & (off_y < area) & (off_x > 0) & (off_x < area)
-    return between & (area > 0) & (yy + xx < 0)
+    between = (off_y > 0) & (off_y < area) & (off_x > 0) & (off_x < area)
+    sinks: Tensor = between & (area > 0) & (yy + xx < 0)
+    return sinks
 
 
 def masks_of_ends(places: Tensor, ends: Tensor, shape: torch.Size) -> Tensor:

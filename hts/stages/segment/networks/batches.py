@@ -16,6 +16,7 @@ from hts.arrays import is_on_gpu
 from hts.errors import StageError
 from hts.stages.segment.blocks import Blend, BlockGrid, pad_to_grid
 from hts.stages.segment.networks.adapter import Network
+from hts.stages.segment.networks.memory import kept_memory
 from hts.stages.segment.networks.unet import OUTPUTS
 
 _CPU_PIXELS, _GPU_PIXELS = 1024 * 1024, 8 * 1024 * 1024
@@ -161,7 +162,14 @@ def run_pooled(
     StageError
         when memory is too small for one block.
     """
-    pool = _Pool(network, batch_size, record if record is not None else BatchRecord(), threads)
+    with contextlib.ExitStack() as stack:
+        if network.device.type == "cpu":
+            stack.enter_context(kept_memory())
+        record = record if record is not None else BatchRecord()
+        yield from _pooled(_Pool(network, batch_size, record, threads), fields)
+
+
+def _pooled(pool: _Pool, fields: Iterable[PreparedField]) -> Iterator[FieldOutput]:
     still_open: deque[_Open] = deque()
     for prepared in fields:
         still_open.append(_open(pool, prepared))

@@ -205,6 +205,17 @@ def _identify(path: str, size_bytes: int, changed_ns: int) -> tuple[str, Kind, f
         return hashlib.file_digest(file, "sha256").hexdigest(), kind, diameter_px, width
 
 
+def kind_of(path: Path) -> Kind:
+    """The architecture of a checkpoint.
+
+    Raises
+    ------
+    StageError
+        when the file is damaged, no checkpoint, or a network that we cannot run.
+    """
+    return _kind(path, load_state(path))
+
+
 def _kind(path: Path, state: Mapping[str, Tensor]) -> Kind:
     if _FIRST_OF_UNET in state:
         return "unet"
