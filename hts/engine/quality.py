@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -16,6 +17,7 @@ from hts.store import Markers, exists, read_table, write_table
 
 QUALITY_NAME = "quality.parquet"
 IDENTITY = ["Metadata_Plate", "Metadata_Well", "Metadata_Site", "Metadata_ObjectSet"]
+_SEAMS = "seams."
 COUNTS = ("objects", "touching_border", "dropped_at_border", "orphans", "primary_without")
 
 
@@ -49,6 +51,7 @@ def quality_notes(rows: list[dict[str, Any]]) -> list[str]:
     """What must not stay silent: pixels that were no numbers, batches that did not fit, and what segmenters say."""
     said: Counter[tuple[str, str]] = Counter()
     devices: dict[str, set[str]] = {}
+    said_of_seams: list[str] = []
     for row in rows:
         name = row["Metadata_ObjectSet"]
         devices.setdefault(name, set()).add(str(row.get("device", "cpu")))
@@ -58,9 +61,13 @@ def quality_notes(rows: list[dict[str, Any]]) -> list[str]:
             said[name, "batches were halved, because the device had not the memory for whole ones"] += 1
         for note in json.loads(row.get("notes") or "[]"):
             said[name, note] += 1
+    for name in devices:
+        verdict = seam_verdict([row for row in rows if row["Metadata_ObjectSet"] == name])
+        if verdict is not None and verdict["tone"] == "bad":
+            said_of_seams.append(f"{name}: tiling shows, {verdict['verdict']}")
     mixed = [f"{name}: computed on {' and '.join(sorted(on))}" for name, on in devices.items() if len(on) > 1]
     fields = [f"{name}, {count} field{'s' if count > 1 else ''}: {text}" for (name, text), count in said.items()]
-    return mixed + fields
+    return said_of_seams + mixed + fields
 
 
 def segmentation_summary(prepared: Prepared, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -84,8 +91,27 @@ def _sums(rows: list[dict[str, Any]]) -> dict[str, Any]:
         "weights_sha256": _distinct(rows, "weights_sha256"),
         "device": _distinct(rows, "device") or "cpu",
         "diameter_px": diameters[len(diameters) // 2] if diameters else None,
+        "seams": seam_verdict(rows),
         **counts,
     }
+
+
+def seam_verdict(rows: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """Whether tiling shows in the objects of all fields together; None where there were no seams.
+
+    Objects that end straight along a line are counted along the seams. As many are expected there as along lines where
+    no seam can be; more than three standard deviations above that, tiling shows.
+    """
+    seams = [row for row in rows if row.get(f"{_SEAMS}seam_px")]
+    if not seams:
+        return None
+    length_px = sum(row[f"{_SEAMS}seam_px"] for row in seams)
+    found = sum(row.get(f"{_SEAMS}seam_straight_edges", 0) for row in seams)
+    rate = f"{_SEAMS}inner_straight_edges_per_1000_px"
+    expected = sum(row.get(rate, 0.0) * row[f"{_SEAMS}seam_px"] / 1000 for row in seams)
+    shows = found > expected + 3 * math.sqrt(max(expected, 1.0))
+    said = f"{found} straight edges along {length_px} px of seams, {expected:.0f} expected"
+    return {"verdict": f"visible: {said}" if shows else f"none visible: {said}", "tone": "bad" if shows else "good"}
 
 
 def _distinct(rows: list[dict[str, Any]], key: str) -> str | None:

@@ -8,6 +8,7 @@ whole field come out, and they become objects once, for the whole field.
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -86,6 +87,22 @@ def _along(length: int, edge: int, overlap: int, multiple: int, fixed: bool) -> 
         return edge, (0,)
     last = length - edge
     return edge, tuple(round(last * n / (count - 1)) for n in range(count))
+
+
+def seam_lines(grid: BlockGrid, axis: int, factor: float) -> tuple[list[int], list[int]]:
+    """Where blending could show along one axis of an image, to `factor` times its size, and where it could not.
+
+    Returns
+    -------
+    Rows (or columns) at the edges of blocks and in the middle of their overlaps; those through the middle of blocks.
+    """
+    edge, starts = grid.block[axis], grid.starts[axis]
+    seams = set[int]()
+    for before, start in itertools.pairwise(starts):
+        for line in (start, (start + before + edge) / 2, before + edge):
+            seams.add(round(line / factor))
+    middles = {round((start + edge / 2) / factor) for start in starts} if seams else set[int]()
+    return sorted(seams), sorted(middles - seams)
 
 
 @functools.lru_cache(maxsize=64)

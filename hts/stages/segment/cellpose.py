@@ -16,7 +16,6 @@ from hts.stages.segment import Images, Labels
 from hts.stages.segment.normalize import Distribution, Limits, distribution, pooled, pooled_limits
 
 if TYPE_CHECKING:
-    from hts.stages.segment.networks.batches import BatchRecord
     from hts.stages.segment.networks.fields import Job
     from hts.stages.segment.networks.weights import Weights
 
@@ -159,6 +158,7 @@ class CellposeSegmenter:
         params: CellposeParams,
         calibration: Calibration | None = None,
         threads: int | None = None,
+        max_fields: int | None = None,
     ) -> Iterator[Segmented]:
         """Segment many fields, in order; their blocks are pooled into full batches.
 
@@ -167,6 +167,7 @@ class CellposeSegmenter:
         fields : key and planes by role of each field; read as they are needed.
         calibration : of `calibrate`; without one, each field is by itself.
         threads : CPU threads to compute with; those of torch when not given.
+        max_fields : fields that may wait for a full batch; as many as it takes when not given.
 
         Raises
         ------
@@ -176,11 +177,15 @@ class CellposeSegmenter:
         from hts.stages.segment.networks.batches import BatchRecord, run_pooled
 
         job, record, order = _job(params, calibration, threads), BatchRecord(), deque[tuple[Any, Any]]()
-        for output in run_pooled(job.network, job.stream(fields, order), params.batch_size, record, threads):
-            yield from _without_output(job, record, order)
+        stream = job.stream(fields, order)
+        for output in run_pooled(job.network, stream, params.batch_size, record, threads, max_fields):
             key, scaled = order.popleft()
-            yield Segmented(key, job.labels(scaled, output), None, job.facts(scaled, record))
-        yield from _without_output(job, record, order)
+            if isinstance(scaled, StageError):
+                yield Segmented(key, None, scaled)
+            else:
+                # The network need not see a blank field.
+                found = np.zeros(scaled.shape, np.int32) if output is None else job.labels(scaled, output)
+                yield Segmented(key, found, None, job.facts(scaled, record, found))
 
     def calibrate(
         self,
@@ -244,16 +249,6 @@ class CellposeSegmenter:
         batch_px = min(scaled_px + edge_px * _BLOCK_MULTIPLE, edge_px**2) * (params.batch_size or 1)
         per_px = _UNET_BYTES * weights.width if weights.kind == "unet" else _TRANSFORMER_BYTES
         return per_px * batch_px + _OUTPUT_BYTES * max(field_px, scaled_px) + 2 * weights.path.stat().st_size
-
-
-def _without_output(job: Job, record: BatchRecord, order: deque[tuple[Any, Any]]) -> Iterator[Segmented]:
-    """The fields at the head that the network did not see: those that failed, and the blank ones."""
-    while order and (isinstance(order[0][1], StageError) or order[0][1].image is None):
-        key, scaled = order.popleft()
-        if isinstance(scaled, StageError):
-            yield Segmented(key, None, scaled)
-        else:
-            yield Segmented(key, np.zeros(scaled.shape, np.int32), None, job.facts(scaled, record))
 
 
 def _weights(model: str) -> Weights:

@@ -90,7 +90,9 @@ class CellposePlateSegmenter:
                 yield number, {} if number in wrong else work.images
 
         calibration = _calibration(params, context, first.pixel_size_um)
-        for done in self._network.segment_stream(given(), params, calibration, context.threads):
+        shape = next(iter(first.images.values())).shape
+        held = self.fields_in_flight(params, (shape[0], shape[1]))
+        for done in self._network.segment_stream(given(), params, calibration, context.threads, held):
             facts = {_FACTS.get(key, key): value for key, value in done.record.items()}
             yield Found(done.labels, facts, wrong.pop(done.key, done.error))
 

@@ -141,21 +141,24 @@ def default_batch_size(shape: tuple[int, int], device: torch.device) -> int:
 
 def run_pooled(
     network: Network,
-    fields: Iterable[PreparedField],
+    fields: Iterable[PreparedField | None],
     batch_size: int | None = None,
     record: BatchRecord | None = None,
     threads: int | None = None,
-) -> Iterator[FieldOutput]:
+    max_fields: int | None = None,
+) -> Iterator[FieldOutput | None]:
     """The network's outputs of every field, in the order of the fields.
 
     Blocks of one size are pooled over fields. At most one batch of fields waits to be completed, so memory is that of a
-    batch however long the stream is. When the device's memory runs out the batch is halved, for the rest of the stream.
+    batch however long the stream is. A field that is None has nothing for the network, and comes back as None in its
+    turn. When the device's memory runs out the batch is halved, for the rest of the stream.
 
     Parameters
     ----------
     batch_size : blocks in a batch; as fits the device when not given.
     record : filled with what happened.
     threads : CPU threads of torch while the network runs.
+    max_fields : fields that may wait for a batch to fill; as many as it takes when not given.
 
     Raises
     ------
@@ -166,17 +169,22 @@ def run_pooled(
         if network.device.type == "cpu":
             stack.enter_context(kept_memory())
         record = record if record is not None else BatchRecord()
-        yield from _pooled(_Pool(network, batch_size, record, threads), fields)
+        yield from _pooled(_Pool(network, batch_size, record, threads), fields, max_fields)
 
 
-def _pooled(pool: _Pool, fields: Iterable[PreparedField]) -> Iterator[FieldOutput]:
-    still_open: deque[_Open] = deque()
+def _pooled(
+    pool: _Pool, fields: Iterable[PreparedField | None], max_fields: int | None
+) -> Iterator[FieldOutput | None]:
+    still_open: deque[_Open | None] = deque()
     for prepared in fields:
-        still_open.append(_open(pool, prepared))
+        still_open.append(None if prepared is None else _open(pool, prepared))
         yield from _take_finished(still_open)
-        if still_open and len(still_open) >= pool.size_for(still_open[0].blend.grid.block):
-            # Fields of other sizes came between: what the first one waits for would never fill a batch.
-            pool.flush(still_open[0].blend.grid.block)
+        first = still_open[0] if still_open else None
+        if first is not None and len(still_open) >= min(
+            max_fields or _MAX_BATCH, pool.size_for(first.blend.grid.block)
+        ):
+            # Fields of other sizes came between, or those that wait are too many: the batch would never be full.
+            pool.flush(first.blend.grid.block)
             yield from _take_finished(still_open)
     for shape in list(pool.waiting):
         pool.flush(shape)
@@ -193,8 +201,12 @@ def _open(pool: _Pool, prepared: PreparedField) -> _Open:
     return opened
 
 
-def _take_finished(still_open: deque[_Open]) -> Iterator[FieldOutput]:
-    while still_open and (done := _finished(still_open[0])) is not None:
+def _take_finished(still_open: deque[_Open | None]) -> Iterator[FieldOutput | None]:
+    while still_open:
+        first = still_open[0]
+        done = None if first is None else _finished(first)
+        if first is not None and done is None:
+            return
         still_open.popleft()
         yield done
 

@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 from hts.arrays import to_gpu
 from hts.errors import StageError
 from hts.stages.segment import Images
-from hts.stages.segment.blocks import BlockGrid, block_grid
+from hts.stages.segment.blocks import BlockGrid, block_grid, seam_lines
 from hts.stages.segment.flows import FlowParams, masks_from_flows
 from hts.stages.segment.networks.adapter import Network
 from hts.stages.segment.networks.batches import BatchRecord, FieldOutput, PreparedField, as_tensor, run_pooled
 from hts.stages.segment.networks.size import Diameter, Looked, SizeModel, estimate_diameter
 from hts.stages.segment.normalize import limits, normalize
 from hts.stages.segment.resize import resize, resized_shape
+from hts.stages.segment.stitch.audit import audit_lines
 
 if TYPE_CHECKING:
     from hts.stages.segment.cellpose import Calibration, CellposeParams
@@ -67,16 +68,19 @@ class Job:
 
     def stream(
         self, fields: Iterable[tuple[Any, Images]], order: deque[tuple[Any, Scaled | StageError]]
-    ) -> Iterator[PreparedField]:
-        """The fields that the network has to see; all are noted in `order`, with the error of those that failed."""
+    ) -> Iterator[PreparedField | None]:
+        """The fields for the network, None for those it need not see; all are noted in `order`, with their errors."""
         for key, images in fields:
             try:
                 scaled = self.prepare(images)
             except StageError as error:
                 order.append((key, error))
+                yield None
                 continue
             order.append((key, scaled))
-            if scaled.image is not None and scaled.grid is not None:
+            if scaled.image is None or scaled.grid is None:
+                yield None
+            else:
                 yield PreparedField(key, scaled.image, scaled.grid)
 
     def labels(self, scaled: Scaled, output: FieldOutput) -> NDArray[np.int32]:
@@ -84,9 +88,13 @@ class Job:
         full = resize(output.outputs, scaled.shape)
         return self._masks(full, max(1, round(_STEPS / scaled.factor)))
 
-    def facts(self, scaled: Scaled, record: BatchRecord) -> dict[str, Any]:
-        """How a field was segmented, for records and reports."""
-        return {
+    def facts(self, scaled: Scaled, record: BatchRecord, labels: NDArray[np.int32] | None = None) -> dict[str, Any]:
+        """How a field was segmented, for records and reports; with the seam audit of its labels, if it has seams."""
+        seams: dict[str, Any] = {}
+        if labels is not None and scaled.grid is not None and len(scaled.grid) > 1:
+            rows, columns = (seam_lines(scaled.grid, axis, scaled.factor) for axis in (0, 1))
+            seams = {"seams": audit_lines(labels, (rows[0], columns[0]), (rows[1], columns[1])).to_json()}
+        return seams | {
             "model": self.network.name,
             "sha256": self.network.sha256,
             "device": self.network.device.type,
@@ -109,6 +117,8 @@ class Job:
             return np.zeros(0), None
         prepared = PreparedField(None, scaled.image, scaled.grid)
         (output,) = run_pooled(self.network, [prepared], self.params.batch_size, threads=self.threads)
+        if output is None:
+            return np.zeros(0), None
         areas = np.bincount(self._masks(output.outputs, _STEPS).ravel())[1:] / scaled.factor**2
         return areas, None if output.style is None else output.style.cpu().numpy()
 

@@ -6,7 +6,7 @@ where no seam can be: the two agree when tiling does not show.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from hts.stages.segment.stitch.grid import BlockGrid, Box
 
+Lines = tuple[Sequence[int], Sequence[int]]
 STRAIGHT = 0.75
 """An object has a straight edge where it ends along a line for at least this part of the square root of its area."""
 
@@ -134,6 +135,26 @@ def audit(parts: Iterable[AuditPart]) -> SeamAudit:
 def audit_field(labels: NDArray[np.int32], grid: BlockGrid) -> SeamAudit:
     """The audit of a whole label image (Y, X) that is in memory."""
     return audit(audit_part(labels[block.tile.slices()], grid, number) for number, block in enumerate(grid))
+
+
+def audit_lines(labels: NDArray[np.int32], seams: Lines, inner: Lines) -> SeamAudit:
+    """The audit of a whole label image (Y, X) along rows and columns that somebody else names.
+
+    Parameters
+    ----------
+    seams, inner : rows and columns before which a line runs: those of the blocks, and those where no seam can be.
+    """
+    count = np.bincount(labels.ravel(), minlength=1)
+    there = np.flatnonzero(count[1:]) + 1
+    met, length = [np.empty((0, 4), np.int64)], [0, 0]
+    for lines, is_seam in ((seams, True), (inner, False)):
+        for plane, places in ((labels, lines[0]), (labels.T, lines[1])):
+            for line in places:
+                if 0 < line < plane.shape[0]:
+                    met.append(_along(plane[line - 1], plane[line], is_seam))
+                    length[not is_seam] += plane.shape[1]
+    pixels = np.stack([there, count[there]], axis=1)
+    return audit([AuditPart(pixels, (length[0], length[1]), np.concatenate(met))])
 
 
 def _count(met: NDArray[np.int64], area: NDArray[np.float64]) -> tuple[NDArray[np.float64], int]:
