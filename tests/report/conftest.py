@@ -143,6 +143,20 @@ def fake_data(rows: int = 8, columns: int = 12, features: int = 9, overlays: int
             "segment fingerprint": "9f2c4b7e1d0a66c3", "measure fingerprint": "51b1c0e9a7724f10",
         },
         notes=("No GPU was found: everything ran on the CPU.",),
+        segmentation=(
+            {
+                "object_set": "nuclei", "method": "cellpose", "model": "builtin:nuclei", "weights_sha256": "ab" * 32,
+                "device": "cpu", "diameter_px": 17.3, "fields": 384, "objects": 17600, "touching_border": 812,
+                "dropped_at_border": 812, "orphans": 0,
+                "seams": {"verdict": "none visible: 3 straight edges along 92160 px of seams, 4 expected",
+                          "tone": "good"},
+            },
+            {
+                "object_set": "cells", "method": "propagate", "model": None, "weights_sha256": None, "device": "cpu",
+                "diameter_px": None, "fields": 384, "objects": 17650, "touching_border": 900, "dropped_at_border": 0,
+                "orphans": 50, "seams": None,
+            },
+        ),
     )  # fmt: skip
 
 

@@ -84,6 +84,13 @@ def test_failures_and_notes_are_told(make_data: MakeData) -> None:
         assert told in text
 
 
+def test_how_the_objects_were_made_is_told(make_data: MakeData) -> None:
+    text = render(make_data())
+    for told in ("cellpose builtin:nuclei", "abababababab", "812, 812 dropped", "3 straight edges along 92160 px"):
+        assert told in text
+    assert "Touching the border" not in render(make_data(segmentation=()))
+
+
 def test_a_run_without_failure_says_so(make_data: MakeData) -> None:
     data = make_data(rows=4, columns=6, overlays=0)
     planes = data.planes.iloc[:0]

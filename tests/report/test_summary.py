@@ -13,6 +13,16 @@ from hts.report.data import ReportData
 MakeData = Callable[..., ReportData]
 
 
+def test_every_object_set_says_how_it_was_made(make_data: MakeData) -> None:
+    nuclei, cells = summary.segmentation_rows(make_data())
+    assert (nuclei.method, nuclei.weights, nuclei.device) == ("cellpose builtin:nuclei", "abababababab", "cpu")
+    assert (nuclei.diameter, nuclei.objects, nuclei.touching) == ("17.3 px", "17,600", "812, 812 dropped")
+    assert (nuclei.seams.split(":")[0], nuclei.tone) == ("none visible", "good")
+    assert (cells.method, cells.weights, cells.diameter) == ("propagate", "–", "–")
+    assert (cells.touching, cells.orphans, cells.seams, cells.tone) == ("900", "50", "no seams", "none")
+    assert summary.segmentation_rows(make_data(segmentation=())) == ()
+
+
 def tile(data: ReportData, label: str) -> summary.Tile:
     return next(tile for tile in summary.tiles(data) if tile.label == label)
 
