@@ -121,14 +121,23 @@ def _read_ahead(reader: concurrent.futures.Executor, fields: list[Field], load: 
             loaded = None
 
 
-def load_field(current: Field, recipe: Recipe, prints: Fingerprints | None = None) -> FieldWork:
-    """A field with its planes by role, and with its committed labels when `prints` says which; or with an error."""
+def pixel_size_um(current: Field) -> float | None:
+    """Edge of a square of a pixel's area, or None when the field does not say."""
+    size = current.pixel_size
+    return None if size is None else math.sqrt(size.y_um * size.x_um)
+
+
+def load_field(
+    current: Field, recipe: Recipe, prints: Fingerprints | None = None, window: tuple[slice, slice] | None = None
+) -> FieldWork:
+    """A field with its planes by role, or a window of it, and with its committed labels when `prints` says which; or
+    with an error."""
     work = FieldWork({}, key=current)
     try:
-        size = current.pixel_size
-        work.pixel_size_um = None if size is None else math.sqrt(size.y_um * size.x_um)
+        work.pixel_size_um = pixel_size_um(current)
         work.images = {
-            role: read_projection(current, str(name), recipe.acquire) for role, name in recipe.channels.items()
+            role: read_projection(current, str(name), recipe.acquire, window=window)
+            for role, name in recipe.channels.items()
         }
         if prints is not None:
             work.labels = {name: current.read_labels(prints.label_name(name)) for name in recipe.objects}
@@ -137,8 +146,10 @@ def load_field(current: Field, recipe: Recipe, prints: Fingerprints | None = Non
     return work
 
 
-def read_projection(current: Field, channel: str, acquire: Acquire, level: int = 0) -> NDArray[Any]:
-    """The plane (Y, X) of a channel that the recipe asks for: one z, or a projection, plane by plane.
+def read_projection(
+    current: Field, channel: str, acquire: Acquire, level: int = 0, window: tuple[slice, slice] | None = None
+) -> NDArray[Any]:
+    """The plane (Y, X) of a channel that the recipe asks for, or a window of it: one z, or a projection plane by plane.
 
     A projection is over the planes that are there: a channel may have fewer than others. A maximum keeps
     the type of the planes, a mean of several is float32.
@@ -152,13 +163,13 @@ def read_projection(current: Field, channel: str, acquire: Acquire, level: int =
     wanted = [acquire.z] if isinstance(acquire.z, int) else list(there)
     if not wanted or not set(wanted) <= set(there):
         raise SourceError(f"{current.key} has the plane z={acquire.z} of {channel}", found=f"z planes {list(there)}")
-    result = current.read_plane(channel, t=acquire.t, z=wanted[0], level=level)
+    result = current.read_plane(channel, t=acquire.t, z=wanted[0], level=level, window=window)
     if len(wanted) == 1:
         return result
     if acquire.z == "mean":
         result = result.astype(np.float64)
     for z in wanted[1:]:
-        plane = current.read_plane(channel, t=acquire.t, z=z, level=level)
+        plane = current.read_plane(channel, t=acquire.t, z=z, level=level, window=window)
         result = np.maximum(result, plane) if acquire.z == "max" else result + plane
     return result if acquire.z == "max" else (result / len(wanted)).astype(np.float32)
 

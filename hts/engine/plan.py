@@ -95,13 +95,17 @@ class Plan:
 @dataclass(frozen=True)
 class Costs:
     """What the recipe needs for a field beyond its planes: bytes of working memory, channels, object sets, levels,
-    and how many fields its segmenters hold at once."""
+    and how many fields its segmenters hold at once.
+
+    ``tile`` (Y, X) is what a task has of a field at a time, when that is not all of it.
+    """
 
     working_bytes: int
     n_channels: int
     n_objects: int
     n_levels: int
     in_flight: int = 1
+    tile: tuple[int, int] | None = None
 
 
 def make_plan(facts: PlateFacts, costs: Costs, wells: frozenset[WellId] | None = None, overwrite: bool = False) -> Plan:
@@ -173,7 +177,8 @@ def _files(facts: PlateFacts, costs: Costs, segmented_fields: int, tasks: int) -
 def _worker_bytes(facts: PlateFacts, costs: Costs) -> int:
     """Projected peak of one task: planes of the fields in flight and of one read ahead, their labels and those being
     written, the work."""
-    plane = facts.shape[0] * facts.shape[1]
+    rows, columns = costs.tile or facts.shape
+    plane = rows * columns
     planes = (1 + costs.in_flight) * plane * costs.n_channels * facts.itemsize_bytes
     stacked = plane * costs.n_channels * max(facts.itemsize_bytes, LABEL_BYTES)
     labels = (2 + costs.in_flight) * plane * costs.n_objects * LABEL_BYTES

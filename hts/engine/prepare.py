@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hts.engine.facts import gather
+from hts.engine.large.places import tile_shape
 from hts.engine.plan import Costs, Plan, WellTask, make_plan
 from hts.engine.stages import Fingerprints, check_columns, fingerprints, segmenter_steps, unlinked_sets
+from hts.engine.surveys import surveyed
 from hts.engine.work import WellJob
 from hts.errors import RecipeError, UsageError
 from hts.locations import Location, location
@@ -40,6 +42,11 @@ class Prepared:
     fields: dict[WellId, tuple[int, ...]]
     overwrite: bool
     run_id: str
+
+    @property
+    def field_shape(self) -> tuple[int, int]:
+        """(Y, X) of the fields in pixels."""
+        return self.plate.shape["y"], self.plate.shape["x"]
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -110,6 +117,7 @@ def prepare(
     loaded.channels_of(opened.channels)
     _check_planes(loaded, opened.shape)
     _check_pixel_size(loaded, opened)
+    _check_surveys(loaded, opened.shape)
     check_columns(loaded)
     layout = opened.layout_table()
     control_kinds(layout, loaded.profile)
@@ -156,7 +164,18 @@ def _check_pixel_size(recipe: Recipe, plate: Plate) -> None:
         )
 
 
+def _check_surveys(recipe: Recipe, sizes: dict[str, int]) -> None:
+    """Refuse facts of a well for fields that no task has as a whole."""
+    wanting = surveyed(recipe, "well")
+    if wanting and recipe.blocks.are_needed((sizes["y"], sizes["x"])):
+        raise RecipeError(
+            f"segment.{wanting[0]} asks for nothing of a whole well in fields that are cut into blocks",
+            found=f"fields of {sizes['y']} × {sizes['x']} px",
+            fix="take it from the plate, as in normalize: plate, or raise blocks.limit_px",
+        )
+
+
 def _costs(recipe: Recipe, shape: tuple[int, int], levels: int) -> Costs:
-    steps = segmenter_steps(recipe)
-    held = fields_in_flight(steps, shape)
-    return Costs(working_bytes(steps, shape), len(recipe.channels), len(recipe.segment), levels, held)
+    steps, tile = segmenter_steps(recipe), tile_shape(shape, recipe)
+    held = 1 if recipe.blocks.are_needed(shape) else fields_in_flight(steps, shape)
+    return Costs(working_bytes(steps, tile), len(recipe.channels), len(recipe.segment), levels, held, tile)

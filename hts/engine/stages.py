@@ -45,7 +45,9 @@ def fingerprints(recipe: Recipe) -> Fingerprints:
     roles = {role for params in recipe.segment.values() for role in params.roles}
     steps = [[name, *_step_identity(*step)] for name, step in segmenter_steps(recipe).items()]
     channels = {role: recipe.channels[role] for role in sorted(roles)}
-    segment = fingerprint("segment", SegmentStage.version, {"steps": steps, "channels": channels, **planes}, {})
+    cut = recipe.blocks.model_dump(mode="json")
+    choices = {"steps": steps, "channels": channels, "blocks": cut, **planes}
+    segment = fingerprint("segment", SegmentStage.version, choices, {})
     versions = {family.name: family.version for family in families(recipe.measure.features)}
     measured: dict[str, Any] = {
         "params": recipe.measure.model_dump(mode="json"),

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from hts.engine.fields import load_field
 from hts.engine.stages import segmenter_steps
 from hts.engine.threads import task_threads
-from hts.errors import HtsError, StageError
+from hts.errors import HtsError, SourceError, StageError
 from hts.model import WellId
 from hts.recipe import Recipe
 from hts.stages.segment import FieldWork, StepContext
@@ -187,10 +187,25 @@ def _sample(
         if len(used) == count:
             return
         well, number, _ = place
-        work = load_field(plate[well].field(number), recipe)
+        work = _load(plate[well].field(number), recipe)
         if work.error is None:
             used.append(place)
             yield work
+
+
+def _load(field: Field, recipe: Recipe) -> FieldWork:
+    """A field; of one that is cut into blocks, what one block has in its middle."""
+    try:
+        shape = field.sizes["y"], field.sizes["x"]
+    except SourceError as error:
+        work = FieldWork({}, key=field)
+        work.fail(error)
+        return work
+    if not recipe.blocks.are_needed(shape):
+        return load_field(field, recipe)
+    edge = recipe.blocks.block_px
+    rows, columns = (slice(max(0, (size - edge) // 2), max(0, (size - edge) // 2) + edge) for size in shape)
+    return load_field(field, recipe, window=(rows, columns))
 
 
 def _readable(fields: list[Field], recipe: Recipe) -> Iterator[FieldWork]:

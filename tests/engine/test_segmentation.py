@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from distributed import Client
 
 import hts
 from hts.engine import prepare, submit
+from hts.engine.prepare import _check_surveys
 from hts.engine.quality import quality_notes
 from hts.engine.run import _discard
 from hts.engine.surveys import SURVEY_STAGE, discard_surveys, sample_order, survey_job, survey_plate
@@ -186,6 +188,65 @@ def test_a_plate_that_cannot_be_surveyed_says_so_and_computes_nothing(small: Pla
     with pytest.raises(hts.errors.StageError, match=r"surveyed before its wells(.|\n)*for nuclei: a survey"):
         submit(small, recipe(diameter_px=None), here).result(120)
     assert not list((small.path.parent / "p.hts").glob("markers/segment-*/*"))
+
+
+def large_planes(shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Nuclei of 6 × 9 px in cells of 12 px, some at the frame; nuclei without a cell, cells without a nucleus."""
+    dna, gfp = np.full((2, *shape), 10, np.uint16)
+    places = [(y, x) for y in range(0, shape[0], 19) for x in range(0, shape[1], 19)]
+    for n, (y, x) in enumerate(places):
+        if n % 5:
+            dna[y : y + 9, x + 3 : x + 9] = 200
+        if n % 7:
+            gfp[y : y + 12, x : x + 12] = 300
+    return dna, gfp
+
+
+@pytest.mark.parametrize("border", ["keep", "drop"])
+def test_fields_in_blocks_have_the_same_linked_objects(tmp_path: Path, here: Client, border: str) -> None:
+    shape = (170, 200)
+    spec = PlateSpec("p", {WELLS[0]: (1,)}, (Channel("DNA"), Channel("GFP")), shape, np.dtype(np.uint16))
+    create_plate(tmp_path / "p.ome.zarr", spec)
+    made = large_planes(shape)
+    write_field(
+        tmp_path / "p.ome.zarr", spec, FieldImage(FieldKey(WELLS[0], 1), [((0, c, 0), made[c]) for c in (0, 1)])
+    )
+    plate, tables, facts = Plate.open(tmp_path / "p.ome.zarr"), [], []
+    for limit in (4096, 128):
+        chosen = recipe(border=border, diameter_px=None).to_dict()
+        chosen["blocks"] = {"limit_px": limit, "block_px": 64, "overlap_px": 32}
+        result = submit(plate, Recipe.from_dict(chosen), here, out=tmp_path / str(limit)).result(120)
+        table = result.cells.sort_values(
+            [
+                "Nuclei_AreaShape_Center_Y",
+                "Nuclei_AreaShape_Center_X",
+                "Cells_AreaShape_Center_Y",
+                "Cells_AreaShape_Center_X",
+            ],
+            ignore_index=True,
+        )
+        numbers = [name for name in table if name.endswith(("ObjectNumber", "_Parent_Nuclei"))]
+        there = table[numbers].gt(0)
+        assert table[numbers].where(there).apply(lambda row: row.nunique() == 1, axis=1).all()
+        tables.append(pd.concat([table.drop(columns=numbers), there], axis=1))
+        told = result.segmentation
+        facts.append(told[["objects", "touching_border", "dropped_at_border", "orphans", "primary_without"]])
+        assert told["diameter_px"][:2].tolist() == [17.5, 17.5]
+    pd.testing.assert_frame_equal(*tables)
+    pd.testing.assert_frame_equal(*facts)
+    assert told["seams.seam_px"].gt(0).all()
+    assert tables[0]["Metadata_Cells_TouchesBorder"].any() == (border == "keep")
+    assert facts[0]["dropped_at_border"].gt(0).all() == (border == "drop")
+    assert facts[0]["orphans"][1] > 5
+
+
+def test_facts_of_a_well_are_refused_where_no_task_has_a_whole_field(small: Plate) -> None:
+    chosen = recipe(normalize="well").to_dict()
+    prepare(small, Recipe.from_dict(chosen))
+    chosen["blocks"] = {"limit_px": 128, "block_px": 64, "overlap_px": 32}
+    prepare(small, Recipe.from_dict(chosen))
+    with pytest.raises(RecipeError, match=r"segment.nuclei asks for nothing of a whole well(.|\n)*200 × 300 px"):
+        _check_surveys(Recipe.from_dict(chosen), {"y": 200, "x": 300})
 
 
 def test_a_sample_is_spread_over_the_wells_and_always_the_same() -> None:

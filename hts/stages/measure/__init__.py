@@ -5,7 +5,15 @@ Importing this package loads neither Numba nor pandas; measuring does.
 
 from __future__ import annotations
 
-from hts.stages.measure.catalogue import ColumnInfo, MeasureParams, MeasureStage, feature_catalogue, number_column
+from hts.stages.measure.catalogue import (
+    ColumnInfo,
+    MeasureParams,
+    MeasureStage,
+    border_column,
+    feature_catalogue,
+    number_column,
+    number_columns,
+)
 from hts.stages.measure.features import FeatureFamily, FeatureInfo, channel_token, families
 from hts.stages.measure.field import measure_field, warm_up
 
@@ -15,10 +23,12 @@ __all__ = [
     "FeatureInfo",
     "MeasureParams",
     "MeasureStage",
+    "border_column",
     "channel_token",
     "families",
     "feature_catalogue",
     "measure_field",
     "number_column",
+    "number_columns",
     "warm_up",
 ]

@@ -151,6 +151,13 @@ def children_column(name: str, primary: str) -> str:
     return f"Metadata_{prefix(primary)}_Children_{prefix(name)}_Count"
 
 
+def number_columns(objects: tuple[str, ...], params: MeasureParams) -> tuple[str, ...]:
+    """All columns that hold numbers of objects, for object sets of these names, the primary one first."""
+    primary, measured = objects[0], measured_objects(objects, params)
+    parents = [parent_column(name, primary) for name in measured if name != primary]
+    return (OBJECT_NUMBER, *(number_column(name) for name in identified_objects(primary, measured)), *parents)
+
+
 def _identity_columns(primary: str, measured: tuple[str, ...]) -> Iterator[ColumnInfo]:
     def identity(column: str, compartment: str | None, definition: str) -> ColumnInfo:
         return ColumnInfo(column, compartment, None, "identity", "1", definition)

@@ -31,7 +31,11 @@ if TYPE_CHECKING:
 
 
 def measure_field(
-    labels: Mapping[str, NDArray[np.int32]], images: Mapping[str, NDArray[Any]], params: MeasureParams | None = None
+    labels: Mapping[str, NDArray[np.int32]],
+    images: Mapping[str, NDArray[Any]],
+    params: MeasureParams | None = None,
+    origin: tuple[int, int] = (0, 0),
+    field_shape: tuple[int, int] | None = None,
 ) -> pd.DataFrame:
     """Measure all objects of a field.
 
@@ -41,6 +45,8 @@ def measure_field(
         is the same cell; any set may lack it.
     images : (Y, X) uint8, uint16 or float32 by channel role.
     params : families and object sets; all that is built in when not given.
+    origin : row and column of the first pixel, when labels and images are a part of a field.
+    field_shape : (Y, X) of that field, whose frame objects touch or not.
 
     Returns
     -------
@@ -60,10 +66,12 @@ def measure_field(
     chosen = params or MeasureParams()
     names, roles = tuple(labels), tuple(images)
     columns = [info.column for info in feature_catalogue(names, roles, chosen)]
-    moments = _moments(labels, images, chosen)
+    moments = {name: found.moved(*origin) for name, found in _moments(labels, images, chosen).items()}
     measured = measured_objects(names, chosen)
     rows = np.flatnonzero(np.any([found.area > 0 for found in moments.values()], axis=0))
-    data = _identities(moments, rows, labels)
+    shape = labels[names[0]].shape if field_shape is None else field_shape
+    at_frame = {name: _touches_frame(labels[name], found.area.size, origin, shape) for name, found in moments.items()}
+    data = _identities(moments, rows, at_frame)
     for name in measured:
         data.update(_features(name, moments[name], roles, rows, chosen))
     return pd.DataFrame({column: data[column] for column in columns})
@@ -113,7 +121,7 @@ def _stack(images: Mapping[str, NDArray[Any]], shape: tuple[int, ...]) -> NDArra
 
 
 def _identities(
-    moments: Mapping[str, ObjectMoments], rows: NDArray[np.intp], labels: Mapping[str, NDArray[np.int32]]
+    moments: Mapping[str, ObjectMoments], rows: NDArray[np.intp], at_frame: Mapping[str, NDArray[np.bool_]]
 ) -> dict[str, NDArray[Any]]:
     numbers = (rows + 1).astype(np.int64)
     data: dict[str, NDArray[Any]] = {OBJECT_NUMBER: numbers}
@@ -122,18 +130,23 @@ def _identities(
     for name, found in moments.items():
         there = found.area[rows] > 0
         data[number_column(name)] = np.where(there, numbers, 0)
-        data[border_column(name)] = there & _touches_frame(labels[name], found.area.size)[rows]
+        data[border_column(name)] = there & at_frame[name][rows]
         if name != primary:
             data[parent_column(name, primary)] = np.where(there & has_primary, numbers, 0)
             data[children_column(name, primary)] = (there & has_primary).astype(np.int64)
     return data
 
 
-def _touches_frame(labels: NDArray[np.int32], count: int) -> NDArray[np.bool_]:
-    """(count,) whether label ``i + 1`` has a pixel in the first or last row or column."""
+def _touches_frame(
+    labels: NDArray[np.int32], count: int, origin: tuple[int, int], shape: tuple[int, ...]
+) -> NDArray[np.bool_]:
+    """(count,) whether label ``i + 1`` has a pixel in the first or last row or column of the field."""
     touches = np.zeros(count + 1, np.bool_)
-    for edge in (labels[:1], labels[-1:], labels[:, :1], labels[:, -1:]):
-        touches[edge] = True
+    for axis, plane in ((0, labels), (1, labels.T)):
+        if origin[axis] == 0:
+            touches[plane[:1]] = True
+        if origin[axis] + plane.shape[0] == shape[axis]:
+            touches[plane[-1:]] = True
     return touches[1:]
 
 

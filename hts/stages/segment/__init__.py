@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from hts.stages.segment.fields import fields_in_flight, segment_field, segment_fields, working_bytes
-from hts.stages.segment.objects import link, touching_frame
+from hts.stages.segment.fields import border_drops, fields_in_flight, segment_field, segment_fields, working_bytes
+from hts.stages.segment.objects import link, touching_frame, without
 from hts.stages.segment.options import SegmentStage, StepOptions
 from hts.stages.segment.protocol import FieldWork, Found, Images, Labels, Segmenter, StepContext, Steps
 
@@ -22,12 +22,14 @@ __all__ = [
     "StepContext",
     "StepOptions",
     "Steps",
+    "border_drops",
     "fields_in_flight",
     "link",
     "segment_field",
     "segment_fields",
     "touching_frame",
     "warm_up",
+    "without",
     "working_bytes",
 ]
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from hts.errors import HtsError, SourceError, StageError
 from hts.stages.segment.objects import link, numbered_above, object_areas, touching_frame, without
 from hts.stages.segment.options import numbers_from, options
-from hts.stages.segment.protocol import FieldWork, Found, Images, Segmenter, StepContext, Steps
+from hts.stages.segment.protocol import FieldWork, Found, Images, Labels, Segmenter, StepContext, Steps
 
 
 def segment_field(images: Images, steps: Steps) -> dict[str, NDArray[np.int32]]:
@@ -52,7 +52,7 @@ def segment_fields(
     for name, (segmenter, params) in steps.items():
         stream = _step(stream, name, (segmenter, params), (contexts or {}).get(name, StepContext()))
     for work in stream:
-        if work.error is None:
+        if work.error is None and work.is_whole:
             _finish(work, steps)
         yield work
 
@@ -167,11 +167,10 @@ def _finish(work: FieldWork, steps: Steps) -> None:
     touching = {name: touching_frame(labels) for name, labels in work.labels.items()}
     areas = {name: object_areas(labels) for name, labels in work.labels.items()}
     made = {name: np.count_nonzero(area) for name, area in areas.items()}
-    for name, (_, params) in steps.items():
-        if options(params).border == "drop" and touching[name].size:
-            for relative in (name, *_descendants(name, steps)):
-                work.labels[relative] = without(work.labels[relative], touching[name])
-                areas[relative][touching[name][touching[name] < areas[relative].size]] = 0
+    for name, dropped in border_drops(touching, steps).items():
+        for ids in dropped:
+            work.labels[name] = without(work.labels[name], ids)
+            areas[name][ids[ids < areas[name].size]] = 0
     primary = next(iter(steps), "")
     for name in work.labels:
         kept, there = np.flatnonzero(areas[name]), np.flatnonzero(areas[primary])
@@ -183,6 +182,16 @@ def _finish(work: FieldWork, steps: Steps) -> None:
             "primary_without": np.setdiff1d(there, kept, assume_unique=True).size,
         }
         work.facts[name] = {**counts, **work.facts[name]}
+
+
+def border_drops(touching: Labels, steps: Steps) -> dict[str, list[NDArray[np.int32]]]:
+    """By object set the numbers to drop: those that touch the frame, in sets that say so and in what follows them."""
+    drops: dict[str, list[NDArray[np.int32]]] = {}
+    for name, (_, params) in steps.items():
+        if options(params).border == "drop" and touching[name].size:
+            for relative in (name, *_descendants(name, steps)):
+                drops.setdefault(relative, []).append(touching[name])
+    return drops
 
 
 def _descendants(name: str, steps: Steps) -> list[str]:

@@ -103,6 +103,7 @@ class FieldWork:
     pixel_size_um : edge of a pixel, None when the plate does not say.
     key : whatever tells the caller which field it is.
     facts : by object set what is told of it.
+    is_whole : false for a part of a field, which has no frame of its own: nothing is dropped or counted there.
     error : why there is no result; the field passes the remaining steps untouched.
     """
 
@@ -112,6 +113,7 @@ class FieldWork:
     key: Any = None
     facts: dict[str, dict[str, Any]] = field(default_factory=dict)
     error: HtsError | None = None
+    is_whole: bool = True
 
     def fail(self, error: HtsError) -> None:
         """Give the field up and let go of its pixels."""
