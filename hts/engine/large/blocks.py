@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from hts.engine.attempts import Attempts
 from hts.engine.fields import pixel_size_um, read_projection
-from hts.engine.large.frame import drop, dropped_numbers, touching_field
+from hts.engine.large.frame import at_frame, drop, touching_field
 from hts.engine.large.places import Scratch, families, field_grid
 from hts.engine.stages import segmenter_steps
 from hts.engine.surveys import step_contexts
@@ -221,7 +221,7 @@ def _resolve_field(task: BlockTask) -> None:
     found = {root: resolve(grid, [_unpacked(root, each) for each in borders]) for root in families(recipe)}
     label_blocks(task.job, field, recipe, grid).begin()
     content = {root: resolution.to_json() for root, resolution in found.items()}
-    write_json(place.resolution, {"stands": content, "dropped": dropped_numbers(recipe, found, borders)})
+    write_json(place.resolution, {"stands": content, **at_frame(recipe, found, borders)})
 
 
 def label_blocks(job: WellJob, field: Field, recipe: Recipe, grid: BlockGrid) -> LabelBlocks:

@@ -30,10 +30,10 @@ def touching_field(labels: NDArray[np.int32], grid: BlockGrid, block: int) -> ND
     return found[found > 0]
 
 
-def dropped_numbers(
+def at_frame(
     recipe: Recipe, resolutions: Mapping[str, Resolution], borders: Sequence[Mapping[str, NDArray[Any]]]
-) -> dict[str, list[int]]:
-    """By object set the numbers in the field of objects that the recipe drops at the frame.
+) -> dict[str, dict[str, Any]]:
+    """By object set how many objects touch the frame of the field, and the numbers of those that the recipe drops.
 
     Whether an object touches it is asked of the tile that stands for it, which sees all of it.
     """
@@ -46,7 +46,10 @@ def dropped_numbers(
                 found |= set(numbers[each[f"{name}/touching"]].tolist()) - {0}
             touching[name] = np.array(sorted(found), np.int32)
     drops = border_drops(touching, segmenter_steps(recipe))
-    return {name: sorted(set(np.concatenate(ids).tolist())) for name, ids in drops.items()}
+    return {
+        "touching": {name: ids.size for name, ids in touching.items()},
+        "dropped": {name: sorted(set(np.concatenate(ids).tolist())) for name, ids in drops.items()},
+    }
 
 
 def drop(labels: Labels, numbers: Mapping[str, Sequence[int]]) -> Labels:

@@ -13,7 +13,7 @@ from hts.engine.large.blocks import BlockDone, first_problem, label_blocks
 from hts.engine.large.places import Scratch, families, field_grid
 from hts.errors import StageError, StoreError
 from hts.recipe import Recipe
-from hts.stages.measure import border_column, number_column
+from hts.stages.measure import number_column
 from hts.stages.segment.stitch.audit import AuditPart, audit
 from hts.store import Field, read_arrays, read_json, read_table
 
@@ -88,7 +88,7 @@ def _quality(
     """By object set what is told of a field: counts from its table, the rest from its blocks, and the seam audit."""
     table, seams = found
     told = [read_json(place.told(number)) for number in range(n_blocks)]
-    dropped = read_json(place.resolution)["dropped"]
+    decided = read_json(place.resolution)
     primary = table[number_column(recipe.objects[0])] > 0
     quality = {}
     for root, names in families(recipe).items():
@@ -98,8 +98,8 @@ def _quality(
                 there = table[number_column(name)] > 0
                 facts |= {
                     "objects": int(there.sum()),
-                    "touching_border": int(table[border_column(name)].sum()) + len(dropped.get(name, ())),
-                    "dropped_at_border": len(dropped.get(name, ())),
+                    "touching_border": decided["touching"][name],
+                    "dropped_at_border": len(decided["dropped"].get(name, ())),
                     "orphans": int((there & ~primary).sum()),
                     "primary_without": int((primary & ~there).sum()),
                 }
