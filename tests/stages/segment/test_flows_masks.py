@@ -129,6 +129,18 @@ def test_holes_are_filled_and_small_objects_removed_as_cellpose_does():
     assert (peers > 0).sum() > 1.1 * (labels > 0).sum()
 
 
+def test_small_objects_go_before_their_holes_count():
+    from cellpose import utils
+
+    labels = np.pad(np.ones((4, 4), np.int32), 2)
+    labels[3:5, 3:5] = 0  # 12 pixels around 4
+    for least in (12, 13, 17):
+        peers = utils.fill_holes_and_remove_small_masks(labels.copy(), min_size=least)
+        found = masks.finish(labels.copy(), FlowParams(min_area_px=least))
+        np.testing.assert_array_equal(found, peers)
+        assert (found > 0).sum() == (16 if least == 12 else 0)
+
+
 def test_small_objects_go_also_where_others_went_before():
     """As shipped, cellpose takes the second object away here, by its place among the numbers left."""
     labels = np.zeros((60, 60), np.int32)
