@@ -110,8 +110,10 @@ def _load(current: Field, *, recipe: Recipe, prints: Fingerprints, segmenting: b
     return planes, {name: current.read_labels(prints.label_name(name)) for name in recipe.objects}
 
 
-def read_projection(current: Field, channel: str, acquire: Acquire, level: int = 0) -> NDArray[Any]:
-    """The plane (Y, X) of a channel that the recipe asks for: one z, or a projection, plane by plane.
+def read_projection(
+    current: Field, channel: str, acquire: Acquire, level: int = 0, window: tuple[slice, slice] | None = None
+) -> NDArray[Any]:
+    """The plane (Y, X) of a channel that the recipe asks for, or a window of it: one z, or a projection plane by plane.
 
     A projection is over the planes that are there: a channel may have fewer than others. A maximum keeps
     the type of the planes, a mean of several is float32.
@@ -125,13 +127,13 @@ def read_projection(current: Field, channel: str, acquire: Acquire, level: int =
     wanted = [acquire.z] if isinstance(acquire.z, int) else list(there)
     if not wanted or not set(wanted) <= set(there):
         raise SourceError(f"{current.key} has the plane z={acquire.z} of {channel}", found=f"z planes {list(there)}")
-    result = current.read_plane(channel, t=acquire.t, z=wanted[0], level=level)
+    result = current.read_plane(channel, t=acquire.t, z=wanted[0], level=level, window=window)
     if len(wanted) == 1:
         return result
     if acquire.z == "mean":
         result = result.astype(np.float64)
     for z in wanted[1:]:
-        plane = current.read_plane(channel, t=acquire.t, z=z, level=level)
+        plane = current.read_plane(channel, t=acquire.t, z=z, level=level, window=window)
         result = np.maximum(result, plane) if acquire.z == "max" else result + plane
     return result if acquire.z == "max" else (result / len(wanted)).astype(np.float32)
 

@@ -94,12 +94,16 @@ class Plan:
 
 @dataclass(frozen=True)
 class Costs:
-    """What the recipe needs for a field beyond its planes: bytes of working memory, channels, object sets, levels."""
+    """What the recipe needs for a field beyond its planes: bytes of working memory, channels, object sets, levels.
+
+    ``tile`` (Y, X) is what a task has of a field at a time, when that is not all of it.
+    """
 
     working_bytes: int
     n_channels: int
     n_objects: int
     n_levels: int
+    tile: tuple[int, int] | None = None
 
 
 def make_plan(facts: PlateFacts, costs: Costs, wells: frozenset[WellId] | None = None, overwrite: bool = False) -> Plan:
@@ -170,7 +174,8 @@ def _files(facts: PlateFacts, costs: Costs, segmented_fields: int, tasks: int) -
 
 def _worker_bytes(facts: PlateFacts, costs: Costs) -> int:
     """Projected peak of one task: two fields' planes (one read ahead), labels of two (one being written), the work."""
-    plane = facts.shape[0] * facts.shape[1]
+    rows, columns = costs.tile or facts.shape
+    plane = rows * columns
     planes = 2 * plane * costs.n_channels * facts.itemsize_bytes
     stacked = plane * costs.n_channels * max(facts.itemsize_bytes, LABEL_BYTES)
     labels = 3 * plane * costs.n_objects * LABEL_BYTES

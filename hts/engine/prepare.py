@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hts.engine.facts import gather
+from hts.engine.large.places import tile_shape
 from hts.engine.plan import Costs, Plan, WellTask, make_plan
 from hts.engine.stages import Fingerprints, check_columns, fingerprints, segmenter_steps
 from hts.engine.work import WellJob
@@ -35,6 +36,11 @@ class Prepared:
     n_fields: dict[WellId, int]
     overwrite: bool
     run_id: str
+
+    @property
+    def field_shape(self) -> tuple[int, int]:
+        """(Y, X) of the fields in pixels."""
+        return self.plate.shape["y"], self.plate.shape["x"]
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -134,5 +140,6 @@ def _check_planes(recipe: Recipe, sizes: dict[str, int]) -> None:
 
 def _costs(recipe: Recipe, shape: tuple[int, int], levels: int) -> Costs:
     steps = segmenter_steps(recipe).values()
-    working = max(segmenter.working_bytes(params, shape) for segmenter, params in steps)
-    return Costs(working, len(recipe.channels), len(recipe.segment), levels)
+    tile = tile_shape(shape, recipe)
+    working = max(segmenter.working_bytes(params, tile) for segmenter, params in steps)
+    return Costs(working, len(recipe.channels), len(recipe.segment), levels, tile)

@@ -19,6 +19,8 @@ from hts.engine.attempts import Attempts
 from hts.engine.clusters import wait_for_workers, worker_memory_bytes
 from hts.engine.finish import finish
 from hts.engine.journal import journal, run_logger
+from hts.engine.large.graph import submit_blocks
+from hts.engine.large.places import discard
 from hts.engine.plan import Plan, WellTask, check_memory
 from hts.engine.prepare import Prepared, prepare
 from hts.engine.provenance import provenance
@@ -210,7 +212,10 @@ class Run:
         key = (f"{task.name}-{prepared.plate.name}", task.well.name, prepared.run_id)
         with self._state.lock:
             self._state.running += 1
-        return self._client.submit(run_well, job, key=key, pure=False)
+        blocks = None
+        if "measure" in task.stages and prepared.recipe.blocks.are_needed(prepared.field_shape):
+            blocks = submit_blocks(self._client, job, prepared.plate, prepared.recipe, prepared.run_id)
+        return self._client.submit(run_well, job, blocks, key=key, pure=False)
 
     def _collect(self, future: Future, task: WellTask) -> None:
         """Take note of a finished well; what concerns more than this well ends the run."""
@@ -332,5 +337,6 @@ def submit(
 
 def _discard(prepared: Prepared) -> None:
     for task in prepared.plan.tasks:
+        discard(prepared.results, task.well.name)
         for stage in task.stages:
             Markers(prepared.results, stage, prepared.prints.of(stage)).discard(task.well.name)

@@ -41,7 +41,8 @@ def fingerprints(recipe: Recipe) -> Fingerprints:
         for name, params in recipe.segment.items()
     ]
     channels = {role: recipe.channels[role] for role in sorted(roles)}
-    segment = fingerprint("segment", 1, {"steps": steps, "channels": channels, **planes}, {})
+    cut = recipe.blocks.model_dump(mode="json")
+    segment = fingerprint("segment", 1, {"steps": steps, "channels": channels, "blocks": cut, **planes}, {})
     versions = {family.name: family.version for family in families(recipe.measure.features)}
     measured: dict[str, Any] = {
         "params": recipe.measure.model_dump(mode="json"),

@@ -18,6 +18,8 @@ import pandas as pd
 
 from hts.engine.attempts import Attempts
 from hts.engine.fields import Measured, process_fields, show_labels
+from hts.engine.large.gather import Outcomes, gather_fields
+from hts.engine.large.places import discard
 from hts.engine.plan import WellTask
 from hts.engine.stages import Fingerprints, cell_catalogue, counted_objects, feature_names, fingerprints
 from hts.errors import HtsError, StageError, StoreError
@@ -69,8 +71,11 @@ def warm_up() -> float:
     return time.perf_counter() - begin
 
 
-def run_well(job: WellJob) -> WellDone:
-    """Do what the well still needs and commit it. Nothing is raised: what went wrong is told in the result."""
+def run_well(job: WellJob, blocks: Outcomes | None = None) -> WellDone:
+    """Do what the well still needs and commit it. Nothing is raised: what went wrong is told in the result.
+
+    ``blocks`` is what the blocks of its fields said, when these are so large that their blocks were tasks of their own.
+    """
     begin = time.perf_counter()
     name = job.task.well.name
     attempts = Attempts(Path(job.results))
@@ -82,7 +87,7 @@ def run_well(job: WellJob) -> WellDone:
     except StoreError as error:
         return WellDone(name, unwritable=str(error))
     try:
-        cells = _run_stages(job, begin)
+        cells = _run_stages(job, begin, blocks)
     except StoreError as error:
         return WellDone(name, unwritable=str(error))
     except Exception as error:
@@ -100,7 +105,7 @@ def _reason(error: Exception) -> str:
     return f"{type(error).__name__}: {error} (in {place.name}, {Path(place.filename).name} line {place.lineno})"
 
 
-def _run_stages(job: WellJob, begin: float) -> int:
+def _run_stages(job: WellJob, begin: float, blocks: Outcomes | None) -> int:
     recipe = _recipe(job.recipe)
     if fingerprints(recipe) != job.prints:
         raise StageError(
@@ -109,7 +114,7 @@ def _run_stages(job: WellJob, begin: float) -> int:
             fix="install the same packages on all workers",
         )
     if "measure" in job.task.stages:
-        _measure_well(job, recipe)
+        _measure_well(job, recipe, blocks)
     try:
         cells = read_table(cells_path(Path(job.results), job.prints, job.task.well.name))
     except StoreError as error:
@@ -119,6 +124,8 @@ def _run_stages(job: WellJob, begin: float) -> int:
     write_table(row_path(Path(job.results), job.prints, job.task.well.name), pd.DataFrame([row]))
     seconds = round(time.perf_counter() - begin, 2)
     _commit(job, "aggregate", {"cells": len(cells), "seconds": seconds})
+    if blocks is not None:
+        discard(Path(job.results), job.task.well.name)
     return len(cells)
 
 
@@ -140,21 +147,25 @@ def _commit(job: WellJob, stage: str, content: dict[str, Any]) -> None:
     _markers(job, stage).commit(job.task.well.name, {"reads": job.task.reads, **content})
 
 
-def _measure_well(job: WellJob, recipe: Recipe) -> None:
+def _measure_well(job: WellJob, recipe: Recipe, blocks: Outcomes | None) -> None:
     """Process the fields, write the table of cells, commit segmentation and measurement."""
     well = Plate.open(job.plate)[job.task.well]
     fields = [well.field(number) for number in job.task.fields]
     segmenting = "segment" in job.task.stages
     known = {} if segmenting else _unsegmented(job)
     usable = [field for field in fields if field.key.field not in known]
-    measured = process_fields(usable, recipe, job.prints, segmenting)
+    kept: dict[str, Any] = {}
+    if blocks is None:
+        measured = process_fields(usable, recipe, job.prints, segmenting)
+    else:
+        measured, kept = gather_fields(job, recipe, usable, blocks)
     measured.unsegmented.update(known)
     dropped = [*job.task.dropped, *measured.dropped]
     if not measured.tables:
         reasons = "; ".join(f"field {number}: {reason}" for number, reason in dropped)
         raise StageError("at least one field of the well can be used", found=reasons)
     if segmenting:
-        _commit_labels(job, recipe, fields, measured)
+        _commit_labels(job, recipe, fields, (measured, kept))
     _write_cells(job, recipe, measured.tables)
     facts = {"fields": [*measured.read, *known], "fields_used": len(measured.tables), "dropped": dropped}
     pace = {"seconds_per_field": measured.seconds_per_field} if segmenting else {}
@@ -167,9 +178,10 @@ def _unsegmented(job: WellJob) -> dict[int, str]:
     return {int(number): str(reason) for number, reason in marker.get("unsegmented", {}).items()}
 
 
-def _commit_labels(job: WellJob, recipe: Recipe, fields: list[Field], measured: Measured) -> None:
+def _commit_labels(job: WellJob, recipe: Recipe, fields: list[Field], found: tuple[Measured, dict[str, Any]]) -> None:
+    measured, kept = found
     show_labels(fields, recipe, job.prints)
-    _commit(job, "segment", {"fields": measured.read, "unsegmented": measured.unsegmented})
+    _commit(job, "segment", {"fields": measured.read, "unsegmented": measured.unsegmented, **kept})
 
 
 def _write_cells(job: WellJob, recipe: Recipe, tables: list[pd.DataFrame]) -> None:

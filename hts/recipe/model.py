@@ -5,17 +5,17 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from hts.errors import NotFoundError, RecipeError
 from hts.recipe.load import apply_overrides, parse_overrides, read_recipe
 from hts.recipe.plugins import load_plugin, plugin_names
 from hts.recipe.validate import unknown_key, validate
 
-SECTIONS = ("name", "description", "acquire", "channels", "segment", "measure", "profile", "report")
+SECTIONS = ("name", "description", "acquire", "channels", "segment", "blocks", "measure", "profile", "report")
 
 
 class AcquireSection(BaseModel):
@@ -34,6 +34,34 @@ class AcquireSection(BaseModel):
         if z in ("max", "mean") or (isinstance(z, int) and not isinstance(z, bool) and z >= 0):
             return z
         raise ValueError("max, mean, or the number of one plane from 0")
+
+
+class BlocksSection(BaseModel):
+    """How fields that are too large for one task are cut into blocks; smaller fields are not concerned."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    limit_px: int = Field(4096, ge=128, description="fields with more pixels than a square of this edge are cut")
+    block_px: int = Field(
+        2048, ge=64, multiple_of=64, description="edge of a block: what one task segments, measures and writes"
+    )
+    overlap_px: int = Field(
+        256,
+        ge=2,
+        multiple_of=2,
+        description="width of the strip that two neighbouring blocks both see; more than twice the largest object, and "
+        "what the segmenter looks at around it",
+    )
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.block_px < self.overlap_px:
+            raise ValueError(f"block_px ({self.block_px}) is at least overlap_px ({self.overlap_px})")
+        return self
+
+    def are_needed(self, shape: tuple[int, int]) -> bool:
+        """Whether a field (Y, X) is cut into blocks."""
+        return shape[0] * shape[1] > self.limit_px**2
 
 
 class ReportSection(BaseModel):
@@ -59,6 +87,7 @@ class Recipe(BaseModel):
     acquire: AcquireSection
     channels: dict[str, str | None]
     segment: dict[str, Any]
+    blocks: BlocksSection
     measure: Any
     profile: Any
     report: ReportSection
@@ -92,6 +121,7 @@ class Recipe(BaseModel):
         sections = dict(data)
         sections.setdefault("name", Path(source).stem)
         sections["acquire"] = validate(AcquireSection, data.get("acquire") or {}, "acquire", source)
+        sections["blocks"] = validate(BlocksSection, data.get("blocks") or {}, "blocks", source)
         sections["report"] = validate(ReportSection, data.get("report") or {}, "report", source)
         sections["segment"] = _segment_section(data.get("segment") or {}, source)
         for stage in ("measure", "profile"):
@@ -156,6 +186,7 @@ class Recipe(BaseModel):
             "acquire": self.acquire.model_dump(mode="json"),
             "channels": dict(self.channels),
             "segment": {name: params.model_dump(mode="json") for name, params in self.segment.items()},
+            "blocks": self.blocks.model_dump(mode="json"),
             "measure": self.measure.model_dump(mode="json"),
             "profile": self.profile.model_dump(mode="json"),
             "report": self.report.model_dump(mode="json"),

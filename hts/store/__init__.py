@@ -18,10 +18,12 @@ from hts.store.files import (
     write_bytes,
     write_json,
 )
+from hts.store.label_blocks import LabelBlocks
 from hts.store.labels import list_labels, write_labels
 from hts.store.locks import Held, exclusive, is_held
 from hts.store.markers import Markers
 from hts.store.plate import Plate, Well
+from hts.store.scratch import read_arrays, write_arrays
 from hts.store.tables import read_table, write_table
 from hts.store.write import FieldImage, PlaneIndex, PlateSpec, create_plate, field_path, refuse_other_files, write_field
 from hts.store.zipped import is_zip
@@ -30,6 +32,7 @@ __all__ = [
     "Field",
     "FieldImage",
     "Held",
+    "LabelBlocks",
     "Markers",
     "PlaneIndex",
     "Plate",
@@ -47,12 +50,14 @@ __all__ = [
     "is_zip",
     "list_labels",
     "looks_like_zarr",
+    "read_arrays",
     "read_json",
     "read_table",
     "refuse_other_files",
     "refuse_read_only",
     "remove_file",
     "storage_errors",
+    "write_arrays",
     "write_bytes",
     "write_field",
     "write_json",

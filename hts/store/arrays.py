@@ -44,13 +44,31 @@ def shard_shape(plane: tuple[int, int]) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class ArraySpec:
-    """An array of planes: ``shape`` and ``axes`` end with y and x, ``dtype`` is NumPy's text for it."""
+    """An array of planes: ``shape`` and ``axes`` end with y and x, ``dtype`` is NumPy's text for it.
+
+    ``block_px`` is the edge of what one task writes of a plane, for planes that several tasks write; None when a plane
+    has one writer.
+    """
 
     shape: tuple[int, ...]
     dtype: str
     axes: tuple[str, ...]
     version: Version = "0.5"
     labels: bool = False
+    block_px: int | None = None
+
+    @property
+    def chunk(self) -> tuple[int, int]:
+        """Shape (Y, X) of the chunks; those of a block fill it."""
+        if self.block_px is None:
+            return chunk_shape(self.plane)
+        parts = next(n for n in range(-(-self.block_px // CHUNK_PX), self.block_px + 1) if self.block_px % n == 0)
+        return self.block_px // parts, self.block_px // parts
+
+    @property
+    def shard(self) -> tuple[int, int]:
+        """Shape (Y, X) of what one file holds in 0.5: the plane rounded up to whole chunks, or a block."""
+        return shard_shape(self.plane) if self.block_px is None else (self.block_px, self.block_px)
 
     @property
     def plane(self) -> tuple[int, int]:
@@ -73,7 +91,7 @@ def array_document(spec: ArraySpec) -> bytes:
     settings: dict[str, Any] = {
         "shape": spec.shape,
         "dtype": np.dtype(spec.dtype).newbyteorder("<"),
-        "chunks": ones + chunk_shape(spec.plane),
+        "chunks": ones + spec.chunk,
         "fill_value": 0,
     }
     if spec.version == "0.4":
@@ -85,7 +103,7 @@ def array_document(spec: ArraySpec) -> bytes:
         codec = BloscCodec(cname=compression.cname, clevel=compression.level, shuffle="shuffle")
         # The checksum makes a flipped bit an error instead of a wrong pixel.
         settings |= {"zarr_format": 3, "compressors": (codec, Crc32cCodec()), "dimension_names": spec.axes}
-        settings["shards"] = ones + shard_shape(spec.plane)
+        settings["shards"] = ones + spec.shard
     memory: dict[str, Any] = {}
     zarr.create_array(store=MemoryStore(memory), **settings)
     document = json.loads(memory[DOCUMENTS[spec.version]].to_bytes())
@@ -123,20 +141,57 @@ def write_plane(
         when it cannot be written.
     """
     dtype = np.dtype(spec.dtype)
-    if plane.shape != spec.plane or not np.can_cast(plane.dtype, dtype, "safe"):
+    if plane.shape != spec.plane or spec.block_px is not None or not np.can_cast(plane.dtype, dtype, "safe"):
         raise UsageError(
             f"a plane (Y, X) of {spec.plane} {dtype.name} for {place}", found=f"{plane.shape} {plane.dtype}"
         )
     if len(index) != len(spec.shape) - 2 or any(not 0 <= i < n for i, n in zip(index, spec.shape, strict=False)):
         raise UsageError(f"the place of a plane in {spec.axes[:-2]} {spec.shape[:-2]}", found=str(index))
     plane = plane.astype(dtype.newbyteorder("<"), copy=False)
+    _write_part(place, spec, (*index, 0, 0), plane, folders)
+
+
+def write_block(place: Location, spec: ArraySpec, cell: tuple[int, ...], part: NDArray[Any], folders: Folders) -> None:
+    """Write one block of a plane that several tasks write: a file of its own in 0.5, files of its own in 0.4.
+
+    Parameters
+    ----------
+    cell : place on the leading axes, then row and column of the block.
+    part : (Y, X) of the block; smaller than the others at the end of the plane.
+
+    Raises
+    ------
+    UsageError
+        when the part is not that block: another writer would have pixels in the same file.
+    StoreError
+        when it cannot be written.
+    """
+    edge = spec.block_px or 0
+    begin = [number * edge for number in cell[-2:]]
+    expected = tuple(min(edge, size - first) for size, first in zip(spec.plane, begin, strict=True))
+    dtype = np.dtype(spec.dtype)
+    if part.shape != expected or min(*cell, *expected) < 0 or not np.can_cast(part.dtype, dtype, "safe"):
+        raise UsageError(
+            f"block {cell[-2:]} (Y, X) of {expected} {dtype.name} for {place}", found=f"{part.shape} {part.dtype}"
+        )
+    whole = np.zeros((edge, edge), dtype.newbyteorder("<"))
+    whole[: part.shape[0], : part.shape[1]] = part
+    _write_part(place, spec, cell, whole if spec.version == "0.5" else whole[: part.shape[0], : part.shape[1]], folders)
+
+
+def _write_part(place: Location, spec: ArraySpec, cell: tuple[int, ...], part: NDArray[Any], folders: Folders) -> None:
+    """The file, or in 0.4 the files, of a cell in the grid of what one task writes."""
     compression = LABELS if spec.labels else IMAGES
-    chunk, leading = chunk_shape(spec.plane), [str(i) for i in index]
+    names = [str(number) for number in cell]
     if spec.version == "0.5":
-        _write(place.joinpath("c", *leading, "0", "0"), encode_shard(plane, chunk, compression), folders)
+        _write(place.joinpath("c", *names), encode_shard(part, spec.chunk, compression), folders)
         return
-    for (row, column), part in chunks(plane, chunk):
-        _write(place.joinpath(*leading, str(row), str(column)), encode_chunk(part, compression), folders)
+    rows, columns = (
+        size // chunk * number for size, chunk, number in zip(spec.shard, spec.chunk, cell[-2:], strict=True)
+    )
+    for (row, column), piece in chunks(part, spec.chunk):
+        name = place.joinpath(*names[:-2], str(rows + row), str(columns + column))
+        _write(name, encode_chunk(piece, compression), folders)
 
 
 def open_read(place: Location, version: Version) -> Any:
@@ -177,7 +232,7 @@ class Stored:
 
 
 def read_part(stored: Stored, index: tuple[int | slice, ...]) -> NDArray[Any]:
-    """Read a part of an array: a number or a slice for each leading axis, y and x are read whole.
+    """Read a part of an array: a number or a slice for each of its first axes, the others are read whole.
 
     Raises
     ------

@@ -20,6 +20,9 @@ from hts.store.multiscale import Multiscale
 from hts.store.ngff import Version
 from hts.store.write import FORMAT
 
+Window = tuple[slice, slice]
+"""Rows and columns of a part of a plane, from a begin to before an end."""
+
 if TYPE_CHECKING:
     import xarray as xr
 
@@ -152,8 +155,10 @@ class Field:
         place = self.location / self.multiscale.paths[level]
         return Stored(place, array, self.attributes["hts"].get("format") == FORMAT, self._absent)
 
-    def read_plane(self, channel: str, *, t: int = 0, z: int = 0, level: int = 0) -> NDArray[Any]:
-        """One plane (Y, X) in the type it was acquired.
+    def read_plane(
+        self, channel: str, *, t: int = 0, z: int = 0, level: int = 0, window: Window | None = None
+    ) -> NDArray[Any]:
+        """One plane (Y, X) in the type it was acquired, or the window of it.
 
         Raises
         ------
@@ -169,7 +174,7 @@ class Field:
                 fix="see completeness() of the plate for the reason",
             )
         places = {"t": t, "c": self._number(channel), "z": z}
-        return read_part(self._stored(level), tuple(places[axis] for axis in self.axes[:-2]))
+        return read_part(self._stored(level), (*(places[axis] for axis in self.axes[:-2]), *(window or ())))
 
     def z_planes(self, channel: str, t: int = 0) -> tuple[int, ...]:
         """The z planes of a channel that were acquired and could be read; all when the plate does not say."""
@@ -206,8 +211,8 @@ class Field:
         """Whether a label image is there whole, listed or not."""
         return read_if_there(self.location / "labels" / name / METADATA[self.version]) is not None
 
-    def read_labels(self, name: str, level: int = 0) -> NDArray[np.int32]:
-        """A label image (Y, X), int32, 0 outside the objects; the first of its time points and z planes.
+    def read_labels(self, name: str, level: int = 0, window: Window | None = None) -> NDArray[np.int32]:
+        """A label image (Y, X), int32, 0 outside the objects, or the window of it; of the first time point and z.
 
         Raises
         ------
@@ -226,7 +231,8 @@ class Field:
         if array.ndim != len(multiscale.names):
             raise SourceError(f"{place} has the axes {', '.join(multiscale.names)}", found=f"the shape {array.shape}")
         complete = attributes["hts"].get("format") == FORMAT
-        values = read_part(Stored(place / multiscale.paths[level], array, complete), (0,) * (array.ndim - 2))
+        part: tuple[int | slice, ...] = (*(0,) * (array.ndim - 2), *(window or ()))
+        values = read_part(Stored(place / multiscale.paths[level], array, complete), part)
         if not np.issubdtype(values.dtype, np.integer) or (values.size and values.max() > np.iinfo(np.int32).max):
             raise SourceError(f"{place} has labels of int32", found=f"{values.dtype} up to {values.max()}")
         return values.astype(np.int32)

@@ -30,22 +30,38 @@ def write_labels(field: Field, labels: Mapping[str, NDArray[np.int32]]) -> None:
     StoreError
         when they cannot be written; plates in zip files are read-only.
     """
-    multiscale = field.multiscale
-    where = multiscale.axes, multiscale.sizes[0] or (1.0,) * len(multiscale.axes)
-    axes = tuple(name for name in multiscale.names if name != "c")
     folders = Folders(field.location)
     for name, plane in labels.items():
-        place = field.location / "labels" / name
         shape = (plane.shape[0], plane.shape[1])
-        level_plane: NDArray[np.uint32] = plane.astype(np.uint32)
-        for level, level_shape in enumerate(level_shapes(shape)):
-            leading = (1,) * (len(axes) - 2)
-            spec = ArraySpec((*leading, *level_shape), "<u4", axes, field.version, labels=True)
-            create(place / str(level), spec, folders)
-            write_plane(place / str(level), spec, (0,) * len(leading), level_plane, folders)
-            level_plane = halve_labels(level_plane)
-        ome = ngff.label_image(name, shape, where, field.version)
-        write_group(place, ome, {"format": FORMAT}, field.version)
+        write_levels(field, name, (0, level_specs(field, shape)), plane.astype(np.uint32), folders)
+        write_label_group(field, name, shape)
+
+
+def level_specs(field: Field, shape: tuple[int, int]) -> list[ArraySpec]:
+    """The arrays of a label image of a field, the full one first."""
+    axes = tuple(name for name in field.multiscale.names if name != "c")
+    leading = (1,) * (len(axes) - 2)
+    return [ArraySpec((*leading, *each), "<u4", axes, field.version, labels=True) for each in level_shapes(shape)]
+
+
+def write_levels(
+    field: Field, name: str, levels: tuple[int, list[ArraySpec]], plane: NDArray[np.uint32], folders: Folders
+) -> None:
+    """Write a plane (Y, X) of labels as the first of some levels, given with its number, and the following ones."""
+    first, specs = levels
+    for level, spec in enumerate(specs, first):
+        place = field.location / "labels" / name / str(level)
+        create(place, spec, folders)
+        write_plane(place, spec, (0,) * (len(spec.shape) - 2), plane, folders)
+        plane = halve_labels(plane)
+
+
+def write_label_group(field: Field, name: str, shape: tuple[int, int]) -> None:
+    """Write the metadata of a label image: from then on it is there."""
+    multiscale = field.multiscale
+    where = multiscale.axes, multiscale.sizes[0] or (1.0,) * len(multiscale.axes)
+    ome = ngff.label_image(name, shape, where, field.version)
+    write_group(field.location / "labels" / name, ome, {"format": FORMAT}, field.version)
 
 
 def list_labels(field: Field, names: list[str]) -> None:

@@ -63,6 +63,11 @@ def encode_chunk(chunk: NDArray[Any], compression: Compression) -> bytes:
     return bytes(_blosc(compression).encode(chunk))
 
 
+def decode_chunk(content: bytes) -> bytes:
+    """What :func:`encode_chunk` encoded."""
+    return bytes(_blosc(LABELS).decode(content))
+
+
 def encode_shard(plane: NDArray[Any], chunk: tuple[int, int], compression: Compression) -> bytes:
     """A whole plane (Y, X) as one shard: each chunk with its checksum, then the index and the checksum of that.
 

@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 
 
 def measure_field(
-    labels: Mapping[str, NDArray[np.int32]], images: Mapping[str, NDArray[Any]], params: MeasureParams | None = None
+    labels: Mapping[str, NDArray[np.int32]],
+    images: Mapping[str, NDArray[Any]],
+    params: MeasureParams | None = None,
+    origin: tuple[int, int] = (0, 0),
 ) -> pd.DataFrame:
     """Measure all objects of a field.
 
@@ -38,6 +41,7 @@ def measure_field(
         are those of the primary object they belong to, and any of them may have no pixels.
     images : (Y, X) uint8, uint16 or float32 by channel role.
     params : families and object sets; all that is built in when not given.
+    origin : row and column of the first pixel, when labels and images are a part of a field.
 
     Returns
     -------
@@ -57,7 +61,7 @@ def measure_field(
     chosen = params or MeasureParams()
     names, roles = tuple(labels), tuple(images)
     columns = [info.column for info in feature_catalogue(names, roles, chosen)]
-    moments = _moments(labels, images, chosen)
+    moments = {name: found.moved(*origin) for name, found in _moments(labels, images, chosen).items()}
     rows = np.flatnonzero(moments[names[0]].area)
     data = _identities(moments, rows, names[0], measured_objects(names, chosen))
     for name in measured_objects(names, chosen):

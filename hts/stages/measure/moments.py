@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -84,6 +84,19 @@ class ObjectMoments:
             self._centred(self.sum_y, self.sum_y, self.sum_yy) / self.pixels,
             self._centred(self.sum_x, self.sum_x, self.sum_xx) / self.pixels,
             self._centred(self.sum_x, self.sum_y, self.sum_xy) / self.pixels,
+        )
+
+    def moved(self, rows_px: int, columns_px: int) -> ObjectMoments:
+        """The same objects with the origin of the coordinates moved: what a part of a field is to the whole field."""
+        y, x, area = rows_px, columns_px, self.area
+        return replace(
+            self,
+            bbox=np.where(area[:, None] > 0, self.bbox + np.array([y, x, y, x]), self.bbox),
+            sum_y=self.sum_y + y * area,
+            sum_x=self.sum_x + x * area,
+            sum_yy=self.sum_yy + 2 * y * self.sum_y + y * y * area,
+            sum_xx=self.sum_xx + 2 * x * self.sum_x + x * x * area,
+            sum_xy=self.sum_xy + y * self.sum_x + x * self.sum_y + y * x * area,
         )
 
     def _centred(self, sum_a: NDArray[Any], sum_b: NDArray[Any], sum_ab: NDArray[Any]) -> NDArray[np.float64]:
