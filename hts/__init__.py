@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from hts.engine import Progress, Run, RunResult, connect, convert, status, submit
     from hts.recipe import Recipe
     from hts.report import write_report
+    from hts.stages.segment.arrays_api import segment
     from hts.store import Plate
     from hts.synth import SynthSpec, write_plate
 
@@ -35,6 +36,7 @@ _HOME = {
     "connect": "hts.engine",
     "convert": "hts.engine",
     "open_source": "hts.acquire",
+    "segment": "hts.stages.segment.arrays_api",
     "status": "hts.engine",
     "submit": "hts.engine",
     "write_plate": "hts.synth",
@@ -52,6 +54,7 @@ __all__ = [
     "connect",
     "convert",
     "open_source",
+    "segment",
     "status",
     "submit",
     "write_plate",

@@ -30,6 +30,23 @@ def ndimage(array: Any) -> ModuleType:
     return filters  # type: ignore[no-any-return]
 
 
+def to_gpu(array: Any) -> Any:
+    """`array` as a CuPy array where CuPy is installed; itself where it is not.
+
+    For callers that know there is a GPU: this imports CuPy.
+    """
+    try:
+        import cupy
+    except ImportError:
+        return array
+    return cupy.asarray(array)
+
+
+def array_module(array: Any) -> ModuleType:
+    """The array functions for `array`: ``numpy`` or ``cupy``."""
+    return sys.modules["cupy"] if is_on_gpu(array) else np
+
+
 def to_numpy(array: Any) -> NDArray[Any]:
     """`array` in host memory; no copy when it is there already."""
     if is_on_gpu(array):

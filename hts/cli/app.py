@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import hts
-from hts.cli import convert, demo, evaluate, inspect, plan, report, run, status, synth, train, validate
+from hts.cli import convert, demo, evaluate, inspect, models, plan, report, run, status, synth, train, validate
 
 app = typer.Typer(
     name="hts",
@@ -40,6 +40,7 @@ app.command()(synth.synth)
 app.command()(inspect.inspect)
 app.command()(convert.convert)
 app.command()(validate.validate)
+app.add_typer(models.models, name="models")
 app.command()(plan.plan)
 app.command()(run.run)
 app.command()(status.status)

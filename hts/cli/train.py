@@ -14,7 +14,9 @@ train = typer.Typer(help="Make models.", no_args_is_help=True)
 TrainingRecipeArgument = Annotated[
     str, typer.Argument(metavar="RECIPE", help="A YAML file, or nuclei, cells: how the built-in models were made.")
 ]
-Folder = Annotated[Path, typer.Option("--out", help="A new folder: recipe.yaml, weights.pt, size.npy, log.csv.")]
+Folder = Annotated[
+    Path, typer.Option("--out", help="A new folder: recipe.yaml, weights.pt, weights_size.npy, log.csv.")
+]
 Device = Annotated[str, typer.Option("--device", help="auto (a GPU where there is one), cpu, cuda, cuda:1, mps.")]
 TrainingSettings = Annotated[
     list[str] | None,

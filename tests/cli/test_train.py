@@ -39,7 +39,7 @@ def test_a_model_is_made_and_said_where_it_is(tmp_path: Path, monkeypatch) -> No
     assert sorted(path.name for path in weights.parent.iterdir()) == [
         "log.csv",
         "recipe.yaml",
-        "size.npy",
+        "weights_size.npy",
         "weights.pt",
     ]
     assert "2 of 2 batches on cpu" in done.stderr

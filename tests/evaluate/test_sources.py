@@ -99,6 +99,9 @@ class TestFolders:
         assert list(open_labels(f"{tmp_path}/man_seg*.tif").read) == ["1", "22"]
         assert list(open_labels(tmp_path / "man_seg*").read) == ["1", "22", "3"]
         assert list(open_labels(tmp_path / "man_[x]*").read) == ["1"]
+        save(tmp_path / "aa.tif")
+        save(tmp_path / "a.tif")
+        assert list(open_labels(tmp_path / "a*a.tif").read) == [""]  # a.tif has no room for both
         np.testing.assert_array_equal(open_labels(tmp_path / "*k1.tif").read["man_trac"](), LABELS)
 
     def test_a_file(self, tmp_path):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from hts.errors import NotFoundError, RecipeError, UsageError
+from hts.stages.segment.networks.size import load_size_model
 from hts.stages.segment.networks.unet import ResidualUNet
 from hts.train.cellpose import TrainingRecipe, load_training_recipe, make_model, parse_settings
 from hts.train.cellpose.loop import loss_of, train
@@ -123,9 +125,9 @@ def test_a_model_comes_with_its_size_model_and_its_hash(tmp_path):
     made = make_model(SMALL, tmp_path / "m", said.append, "cpu", scenes=12)
     assert len(said) == 2
     assert len(made.sha256) == 64
-    size = np.load(made.size_model, allow_pickle=True).item()
-    assert size["A"].shape == (8,)
-    assert size["diam_mean"] == 17
+    size = load_size_model(Path(made.size_model))
+    assert size.a.shape == (8,)
+    assert size.diameter_mean_px == 17
     assert made.lines()
     network = ResidualUNet.from_state(torch.load(made.weights, weights_only=True))
     assert network.widths == (4, 8)

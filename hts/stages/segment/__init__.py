@@ -59,11 +59,13 @@ def segment_field(images: Images, steps: Mapping[str, tuple[Segmenter, Any]]) ->
 
 def warm_up() -> None:
     """Compile the kernels, or load them from the cache, before any clock runs."""
+    from hts.stages.segment import normalize
     from hts.stages.segment._kernels_propagate import propagate
     from hts.stages.segment.flows import masks
     from hts.stages.segment.propagate import heap_buffers
     from hts.stages.segment.stitch import block_grid, stitch
 
+    normalize.warm_up()
     labels = np.zeros((4, 4), np.int32)
     labels[1, 1] = 1
     propagate(np.zeros((4, 4), np.float32), labels, np.ones((4, 4), np.bool_), 0.1, heap_buffers(labels.shape))

@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from hts.errors import UsageError
+from hts.stages.segment.networks.size import save_size_model
 from hts.stages.segment.networks.unet import ResidualUNet
 from hts.train.cellpose.loop import train
 from hts.train.cellpose.settings import TrainingRecipe
@@ -68,14 +68,14 @@ def make_model(
     train(recipe, out, report, chosen)
     # What is shipped is float16: the size model belongs to those weights.
     network = ResidualUNet.from_state(torch.load(out / "weights.pt", map_location="cpu", weights_only=True))
-    size = train_size(network, recipe) if scenes is None else train_size(network, recipe, scenes)
-    np.save(out / "size.npy", np.asarray(size, dtype=object), allow_pickle=True)
+    size, error = train_size(network, recipe) if scenes is None else train_size(network, recipe, scenes)
+    save_size_model(out / "weights_size.npy", size)
     last = lines[-1]
     return MadeModel(
         weights=str(out / "weights.pt"),
         sha256=hashlib.sha256((out / "weights.pt").read_bytes()).hexdigest(),
-        size_model=str(out / "size.npy"),
-        size_error=float(size["error"]),
+        size_model=str(out / "weights_size.npy"),
+        size_error=error,
         pixel_iou=last["pixel_iou"],
         flow_error_degrees=last["flow_error_degrees"],
     )

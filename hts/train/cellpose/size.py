@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from hts.stages.segment.networks.size import SizeModel
 from hts.stages.segment.networks.unet import ResidualUNet
 from hts.synth.random_scenes import RandomScene, random_scene
 from hts.train.cellpose.settings import TrainingRecipe
@@ -24,12 +25,8 @@ RIDGE = 1.0
 """Penalty on the squared weights, with styles of unit length and centred."""
 
 
-def train_size(network: ResidualUNet, recipe: TrainingRecipe, scenes: int = SCENES) -> dict[str, NDArray[np.float64]]:
-    """The model in the layout of Cellpose's files: ``A`` (k), ``smean`` (k), ``ymean``, ``diam_mean``.
-
-    The diameter of an image with style s is ``diam_mean * exp(A · (s - smean) + ymean)``. ``error`` is the median of
-    the absolute logarithmic error on scenes that were held out (0.1 is about 10 %).
-    """
+def train_size(network: ResidualUNet, recipe: TrainingRecipe, scenes: int = SCENES) -> tuple[SizeModel, float]:
+    """The model, and the median absolute logarithmic error on scenes that were held out (0.1 is about 10 %)."""
     styles, diameters = _examples(network, recipe, scenes)
     held = max(1, round(scenes * HELD_OUT / SCENES))
     target = np.log(diameters / network.diameter_px)
@@ -38,13 +35,7 @@ def train_size(network: ResidualUNet, recipe: TrainingRecipe, scenes: int = SCEN
     gram = centred.T @ centred + RIDGE * np.eye(centred.shape[1])
     weights = np.linalg.solve(gram, centred.T @ (target[held:] - offset))
     error = np.median(np.abs((styles[:held] - mean) @ weights + offset - target[:held]))
-    return {
-        "A": weights,
-        "smean": mean,
-        "ymean": np.asarray(offset),
-        "diam_mean": np.asarray(network.diameter_px),
-        "error": np.asarray(error),
-    }
+    return SizeModel(weights, mean, float(offset), network.diameter_px), float(error)
 
 
 def _examples(

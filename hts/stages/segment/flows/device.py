@@ -96,8 +96,9 @@ def _are_at_sinks(field: Tensor, points: Tensor) -> Tensor:
     area = yy * xx - yx * xy
     off_y = part[:, 0] * area - (flow[:, 0] * xx - flow[:, 1] * yx)
     off_x = part[:, 1] * area - (flow[:, 1] * yy - flow[:, 0] * xy)
-    between: Tensor = (off_y > 0) & (off_y < area) & (off_x > 0) & (off_x < area)
-    return between & (area > 0) & (yy + xx < 0)
+    between = (off_y > 0) & (off_y < area) & (off_x > 0) & (off_x < area)
+    sinks: Tensor = between & (area > 0) & (yy + xx < 0)
+    return sinks
 
 
 def masks_of_ends(places: Tensor, ends: Tensor, shape: torch.Size) -> Tensor:
@@ -121,13 +122,13 @@ def _sinks(counts: Tensor, seeds: Tensor) -> Tensor:
     first = 1
     for part in torch.split(seeds, SEEDS_AT_A_TIME):
         corners = (part // columns) * framed.shape[1] + part % columns
-        near = corners[:, None, None] + window
+        near = corners[:, None, None, None] + window
         open_ = (framed.reshape(-1)[near] > SINK_POINTS).float()
         reached = torch.zeros_like(open_)
-        reached[:, margin, margin] = 1
+        reached[..., margin, margin] = 1
         for _ in range(REACH_PX):
             reached = functional.max_pool2d(reached, 3, 1, 1) * open_
-        numbers = torch.arange(first, first + len(part), device=counts.device)[:, None, None].expand_as(near)
+        numbers = torch.arange(first, first + len(part), device=counts.device)[:, None, None, None].expand_as(near)
         taken = reached > 0
         owners.view(-1).scatter_reduce_(0, near[taken], numbers[taken], "amax")
         first += len(part)

@@ -1,0 +1,114 @@
+"""``hts.segment``: labels of an image in a script, by the same code as on plates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import entry_points
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from hts.arrays import is_on_gpu, to_numpy
+from hts.errors import UsageError
+
+_GROUP = "hts.segmenters"
+
+
+def segment(
+    image: Any,
+    model_or_method: str = "builtin:nuclei",
+    diameter_px: float | None = None,
+    block: int = 1024,
+    overlap: int | None = None,
+    labels: Mapping[str, Any] | None = None,
+    **settings: Any,
+) -> NDArray[np.uint32]:
+    """Objects of one image.
+
+    >>> labels = hts.segment(image)                                        # doctest: +SKIP
+    >>> labels = hts.segment(image, "cyto3", diameter_px=40)               # doctest: +SKIP
+    >>> labels = hts.segment(image, "threshold", diameter_px=20)           # doctest: +SKIP
+    >>> cells = hts.segment(image, "propagate", labels={"nuclei": nuclei})  # doctest: +SKIP
+
+    Parameters
+    ----------
+    image : (Y, X) or (channel, Y, X), integers or floats; NumPy, CuPy, Dask, or an xarray of these, whose other axes
+        have length 1. Channels are given to the method in its order (``cellpose``: main channel, then nuclei).
+    model_or_method : a model of ``method: cellpose`` (``builtin:nuclei``, ``cyto3``, a file), or the name of a method.
+    diameter_px : typical diameter of an object; estimated from the image when not given.
+    block, overlap : largest edge of the blocks given to the network, and their overlap, in px at its scale.
+    labels : object sets (Y, X) by name, for methods that start from them.
+    settings : other settings of the method, as in a recipe.
+
+    Returns
+    -------
+    uint32 (Y, X) in host memory: 0 outside, objects 1…n (those of ``propagate`` and ``expression`` keep the numbers of
+    the sets that they start from).
+
+    Raises
+    ------
+    UsageError
+        for an image of another shape, unknown settings, or channels or object sets that are missing.
+    StageError, NotFoundError
+        as the method does, for example for a model that is not there.
+    """
+    method = model_or_method if model_or_method in entry_points(group=_GROUP).names else "cellpose"
+    given = {"method": method, **settings}
+    if method == "cellpose":
+        given |= {"block_px": block, "overlap_px": overlap}
+        if model_or_method != method:
+            given["model"] = model_or_method
+    if diameter_px is not None:
+        given["diameter_px"] = diameter_px
+    planes, sets = _planes(image), dict(labels or {})
+    (point,) = entry_points(group=_GROUP, name=method)
+    segmenter = point.load()()
+    params = _params(segmenter, given, len(planes))
+    needed = [name for name in params.needs if name not in sets]
+    if needed:
+        raise UsageError(
+            f"the object sets that {method} starts from", found=f"no {needed[0]}", fix=f"labels={{{needed[0]!r}: …}}"
+        )
+    images = dict(zip(params.roles, planes, strict=False))
+    made = segmenter.segment(images, {name: to_numpy(sets[name]).astype(np.int32) for name in params.needs}, params)
+    return np.asarray(made).astype(np.uint32)
+
+
+def _params(segmenter: Any, given: dict[str, Any], channels: int) -> Any:
+    """The settings; a second channel of the image is that of the nuclei where the method takes one."""
+    try:
+        params = segmenter.Params.model_validate(given)
+        if channels > len(params.roles) and "nucleus" in segmenter.Params.model_fields:
+            params = segmenter.Params.model_validate({**given, "nucleus": "nucleus"})
+    except ValidationError as error:
+        problems = [f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors()]
+        raise UsageError(f"settings of {given['method']}", found="; ".join(problems)) from None
+    if channels != len(params.roles) and params.roles:
+        raise UsageError(
+            f"an image with {len(params.roles)} channel(s) for {given['method']}: {', '.join(params.roles)}",
+            found=str(channels),
+        )
+    return params
+
+
+def _planes(image: Any) -> list[Any]:
+    """Planes (Y, X) in memory, one a channel."""
+    array = _in_memory(image)
+    if array.ndim == 2:
+        return [array]
+    if array.ndim == 3:
+        return list(array)
+    raise UsageError("an image (Y, X) or (channel, Y, X)", found=f"an array of shape {tuple(array.shape)}")
+
+
+def _in_memory(image: Any) -> Any:
+    """A NumPy or CuPy array; axes of an xarray other than channel, Y and X are left out where they have length 1."""
+    if hasattr(image, "dims") and hasattr(image, "data"):
+        names = [str(name) for name in image.dims]
+        extra = [n for n, size in enumerate(image.shape) if size == 1 and names[n].lower() not in ("y", "x")]
+        image = image.data.reshape([size for n, size in enumerate(image.shape) if n not in extra])
+    if hasattr(image, "__dask_graph__"):
+        image = image.compute()
+    return image if is_on_gpu(image) else np.asarray(image)
