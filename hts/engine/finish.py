@@ -10,6 +10,7 @@ import pandas as pd
 
 from hts.engine.facts import covers
 from hts.engine.fields import show_labels
+from hts.engine.large.seams import seam_quality
 from hts.engine.prepare import Prepared
 from hts.engine.quality import QUALITY_NAME, quality_notes, quality_rows, segmentation_summary, write_quality
 from hts.engine.results import RunResult, now, read_manifest, write_manifest
@@ -47,7 +48,9 @@ def finish(
     fields = sum(prepared.n_fields[well] for well in prepared.selected | set(rows))
     told = quality_rows(prepared, rows)
     write_quality(folder / QUALITY_NAME, told)
-    quality = {**read_json(folder / "quality.json"), "fields_expected": fields}
+    segmented = Markers(prepared.results, "segment", prepared.prints.segment)
+    seams = seam_quality(segmented.read(well.name) for well in rows)
+    quality = {**read_json(folder / "quality.json"), "fields_expected": fields, **seams}
     expected = prepared.plan.expected
     skipped = len(prepared.plan.done)
     wells = {"expected": expected, "done": skipped + computed, "failed": len(failures), "skipped": skipped}

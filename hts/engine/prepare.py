@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hts.engine.facts import gather
-from hts.engine.large.places import tile_shape
+from hts.engine.large.places import check_linked, tile_shape
 from hts.engine.plan import Costs, Plan, WellTask, make_plan
 from hts.engine.stages import Fingerprints, check_columns, fingerprints, segmenter_steps, unlinked_sets
 from hts.engine.surveys import surveyed
@@ -119,6 +119,7 @@ def prepare(
     _check_pixel_size(loaded, opened)
     _check_surveys(loaded, opened.shape)
     check_columns(loaded)
+    check_linked(loaded, (opened.shape["y"], opened.shape["x"]))
     layout = opened.layout_table()
     control_kinds(layout, loaded.profile)
     dose_column(layout, loaded.profile.dose)

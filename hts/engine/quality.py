@@ -63,8 +63,8 @@ def quality_notes(rows: list[dict[str, Any]]) -> list[str]:
             said[name, note] += 1
     for name in devices:
         verdict = seam_verdict([row for row in rows if row["Metadata_ObjectSet"] == name])
-        if verdict is not None and verdict["tone"] == "bad":
-            said_of_seams.append(f"{name}: tiling shows, {verdict['verdict']}")
+        if verdict is not None and verdict["tone"] != "good":
+            said_of_seams.append(f"{name}, seams of blocks {verdict['verdict']}")
     mixed = [f"{name}: computed on {' and '.join(sorted(on))}" for name, on in devices.items() if len(on) > 1]
     fields = [f"{name}, {count} field{'s' if count > 1 else ''}: {text}" for (name, text), count in said.items()]
     return said_of_seams + mixed + fields
@@ -111,7 +111,10 @@ def seam_verdict(rows: list[dict[str, Any]]) -> dict[str, Any] | None:
     expected = sum(row.get(rate, 0.0) * row[f"{_SEAMS}seam_px"] / 1000 for row in seams)
     shows = found > expected + 3 * math.sqrt(max(expected, 1.0))
     said = f"{found} straight edges along {length_px} px of seams, {expected:.0f} expected"
-    return {"verdict": f"visible: {said}" if shows else f"none visible: {said}", "tone": "bad" if shows else "good"}
+    if cut := sum(row.get(f"{_SEAMS}cut_objects", 0) for row in seams):
+        said += f"; {cut} objects that no block saw whole, larger than half of blocks.overlap_px"
+    tone = "bad" if shows else "warn" if cut else "good"
+    return {"verdict": f"visible: {said}" if shows else f"none visible: {said}", "tone": tone}
 
 
 def _distinct(rows: list[dict[str, Any]], key: str) -> str | None:

@@ -179,12 +179,13 @@ def compose(outlines: Outlines, centers: Points, size_px: int) -> Scene:
 
 
 def _drop_fragments(labels: Labels, centers: Points) -> None:
-    """Keep of every object the connected part with its centre."""
+    """Keep of every object in several parts the one with its centre; none when others cover the centre."""
     for index, box in enumerate(ndimage.find_objects(labels, len(centers))):
         parts, count = ndimage.label(labels[box] == index + 1)
         if count > 1:
-            y, x = centers[index]
-            labels[box][(parts > 0) & (parts != parts[y - box[0].start, x - box[1].start])] = 0
+            y, x = centers[index] - (box[0].start, box[1].start)
+            inside = 0 <= y < parts.shape[0] and 0 <= x < parts.shape[1]
+            labels[box][(parts > 0) & (parts != (parts[y, x] if inside else 0))] = 0
 
 
 def touching_objects(labels: Labels, count: int) -> NDArray[np.bool_]:

@@ -22,10 +22,10 @@ from hts.engine.large.blocks import LONGEST_REASON, BlockDone, BlockTask, first_
 from hts.engine.large.places import families, tile_shape
 from hts.engine.prepare import prepare
 from hts.engine.stages import fingerprints
-from hts.errors import RecipeError, StageError
+from hts.errors import RecipeError
 from hts.model import Channel, FieldKey, WellId
 from hts.recipe import Recipe
-from hts.store import FieldImage, Markers, Plate, PlateSpec, create_plate, read_table, write_field
+from hts.store import FieldImage, Markers, Plate, PlateSpec, create_plate, read_json, read_table, write_field
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -149,6 +149,13 @@ def test_the_marker_keeps_decisions_and_the_seam_audit(made: Path, runs: dict[st
         assert seams["seam_objects_per_1000_px"] == pytest.approx(seams["inner_objects_per_1000_px"], rel=0.4)
 
 
+def test_the_quality_of_the_run_tells_of_seams(runs: dict[str, Path]) -> None:
+    whole, blocks = (read_json(results / "run.json")["current"]["quality"] for results in runs.values())
+    assert "seams" not in whole
+    assert (blocks["seams"]["fields"], blocks["seams"]["cut_objects"]) == (2, 0)
+    assert blocks["seams"]["seam_straight_edges_per_1000_px"] < 0.5
+
+
 def test_nothing_is_left_in_the_results_folder(runs: dict[str, Path]) -> None:
     assert list(runs["blocks"].rglob("*.arrays")) == []
 
@@ -229,11 +236,12 @@ def test_a_field_that_cannot_be_read_costs_itself(tmp_path: Path, client: Client
     assert "can be read" in dropped["reason"]
 
 
-def test_object_sets_that_are_not_linked_cost_a_clear_error(tmp_path: Path, client: Client) -> None:
-    plate = make_plate(tmp_path / "big.ome.zarr")
+def test_object_sets_that_are_not_linked_are_refused(made: Path) -> None:
     segment = dict.fromkeys(("nuclei", "others"), SECTIONS["segment"]["nuclei"])
-    with pytest.raises(StageError, match="only object sets with the numbers of nuclei"):
-        hts.submit(plate, recipe(segment=segment), client, out=tmp_path / "results").result(120)
+    with pytest.raises(RecipeError, match="only object sets with the numbers of nuclei"):
+        prepare(made, recipe(segment=segment))
+    prepare(made, recipe(8192, segment=segment))
+    prepare(made, recipe(segment=segment, measure={"objects": ["nuclei"]}))
 
 
 def test_what_goes_through_dask_stays_small(made: Path) -> None:

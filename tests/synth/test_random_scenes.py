@@ -57,9 +57,6 @@ def test_objects_are_brighter_than_what_is_around_them_in_most_scenes():
 
 
 def test_densities_reach_from_sparse_to_crowded():
-    covered = [
-        (random_culture(np.random.default_rng(seed), 128, 16.0, spread_cells=False).scene.nuclei > 0).mean()
-        for seed in range(40)
-    ]
+    covered = [(random_culture(np.random.default_rng(seed), 128, 16.0).scene.nuclei > 0).mean() for seed in range(40)]
     assert min(covered) < 0.1
     assert max(covered) > 0.5

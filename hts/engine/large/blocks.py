@@ -293,13 +293,6 @@ def _measured(
     (first, last), origin, shape = which
     primary = recipe.objects[0]
     linked = next(names for names in families(recipe).values() if primary in names)
-    wanted = measured_objects(recipe.objects, recipe.measure)
-    if odd := [name for name in wanted if name not in linked]:
-        raise StageError(
-            f"in a field of several blocks only object sets with the numbers of {primary} are measured with it",
-            found=odd[0],
-            fix=f"grow {odd[0]} from {primary}, or measure it in a run of its own",
-        )
     local = {}
     for name in recipe.objects:
         is_owned = (labels[name] >= first) & (labels[name] < last) & (name in linked)

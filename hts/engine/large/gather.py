@@ -58,7 +58,7 @@ def gather_fields(
         if "segment" in job.task.stages:
             label_blocks(job, field, recipe, grid).end()
             kept[str(number)] = _facts(place, recipe, len(grid))
-            measured.quality[number] = _quality(place, recipe, len(grid), (table, kept[str(number)]["seams"]))
+            measured.quality[number] = _quality(place, recipe, len(grid), (table, kept[str(number)]))
         measured.tables.append(table)
         seconds += _seconds(place, len(grid), "segment" in job.task.stages)
     measured.seconds_per_field = round(seconds / max(len(numbers), 1), 3)
@@ -86,7 +86,7 @@ def _quality(
     place: Scratch, recipe: Recipe, n_blocks: int, found: tuple[pd.DataFrame, dict[str, Any]]
 ) -> dict[str, Any]:
     """By object set what is told of a field: counts from its table, the rest from its blocks, and the seam audit."""
-    table, seams = found
+    table, kept = found
     told = [read_json(place.told(number)) for number in range(n_blocks)]
     decided = read_json(place.resolution)
     primary = table[number_column(recipe.objects[0])] > 0
@@ -103,7 +103,8 @@ def _quality(
                     "orphans": int((there & ~primary).sum()),
                     "primary_without": int((primary & ~there).sum()),
                 }
-            quality[name] = facts | {"seams": seams[root]}
+            cut = {"cut_objects": kept["findings"][root]["cut"]}
+            quality[name] = facts | {"seams": kept["seams"][root] | cut}
     return quality
 
 

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hts.errors import RecipeError
 from hts.recipe import Recipe
+from hts.stages.measure.catalogue import measured_objects
 from hts.stages.segment.stitch import BlockGrid, block_grid
 from hts.store import Field, storage_errors
 
@@ -86,6 +88,25 @@ def tile_shape(shape: tuple[int, int], recipe: Recipe) -> tuple[int, int]:
         return shape
     edge = recipe.blocks.block_px + recipe.blocks.overlap_px
     return min(edge, shape[0]), min(edge, shape[1])
+
+
+def check_linked(recipe: Recipe, shape: tuple[int, int]) -> None:
+    """Refuse to measure object sets together that blocks number on their own, before anything runs.
+
+    Raises
+    ------
+    RecipeError
+        when fields of this shape are cut, and a measured set has not the numbers of the primary one.
+    """
+    primary = recipe.objects[0]
+    linked = next(names for names in families(recipe).values() if primary in names)
+    odd = [name for name in measured_objects(recipe.objects, recipe.measure) if name not in linked]
+    if odd and recipe.blocks.are_needed(shape):
+        raise RecipeError(
+            f"in fields that are cut into blocks only object sets with the numbers of {primary} are measured with it",
+            found=odd[0],
+            fix=f"grow {odd[0]} from {primary}, or measure it in a run of its own (measure.objects)",
+        )
 
 
 def families(recipe: Recipe) -> dict[str, tuple[str, ...]]:

@@ -40,9 +40,11 @@ def warm_up() -> None:
     from hts.stages.segment._kernels_propagate import propagate
     from hts.stages.segment.flows import masks
     from hts.stages.segment.propagate import heap_buffers
+    from hts.stages.segment.stitch import block_grid, stitch
 
     normalize.warm_up()
     labels = np.zeros((4, 4), np.int32)
     labels[1, 1] = 1
     propagate(np.zeros((4, 4), np.float32), labels, np.ones((4, 4), np.bool_), 0.1, heap_buffers(labels.shape))
     masks.warm_up()
+    stitch(block_grid((4, 4), 2, 2), [np.ones((3, 3), np.int32)] * 4)

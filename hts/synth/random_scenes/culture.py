@@ -10,8 +10,8 @@ from scipy import ndimage
 from hts.synth.shapes import Floats, Labels, Outlines, Scene, compose, place, wobbly_ellipses
 
 MAX_OBJECTS = 160
-CELL_TO_NUCLEUS = (1.35, 2.6)
-"""Bounds of the ratio of the diameters of a cell and its nucleus."""
+BARE = 1.3
+"""Ratio of the diameters of cell and nucleus where only nuclei are looked at: a thin rim."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,20 +40,18 @@ class RandomCulture:
         return np.asarray(smooth / max(float(smooth.std()), 1e-6))
 
 
-def random_culture(rng: np.random.Generator, size_px: int, diameter_px: float, spread_cells: bool) -> RandomCulture:
+def random_culture(rng: np.random.Generator, size_px: int, nucleus_px: float, ratio: float = BARE) -> RandomCulture:
     """Draw the objects of a scene of `size_px`.
 
-    With `spread_cells`, `diameter_px` is that of the cells, which have a body around their nuclei and may meet;
-    without, nuclei are all there is, and it is theirs.
+    `nucleus_px` is the mean diameter of the nuclei, `ratio` how many times wider the cells are; they may meet.
     """
-    ratio = rng.uniform(*CELL_TO_NUCLEUS) if spread_cells else 1.3
-    nucleus_px = diameter_px / ratio if spread_cells else diameter_px
+    extent = ratio if ratio > BARE else 1.0
     density = rng.choice([rng.uniform(0.0, 0.25), rng.uniform(0.2, 0.9)])
     # The area an object takes up when they lie as densely as the placing below can put them.
-    room_px = 1.15 * np.pi / 4 * (diameter_px if spread_cells else nucleus_px) ** 2
+    room_px = 1.15 * np.pi / 4 * (extent * nucleus_px) ** 2
     count = int(np.clip(density * size_px**2 / room_px, 1, MAX_OBJECTS))
     outlines = _random_outlines(rng, count, nucleus_px, ratio)
-    gap_px = rng.uniform(0, 0.35) * nucleus_px * (ratio if spread_cells else 1)
+    gap_px = rng.uniform(0, 0.35) * nucleus_px * extent
     centers = place(rng, outlines, size_px, float(rng.choice([0, 0.3, 0.6, 0.95])), gap_px)
     scene = compose(outlines.first(len(centers)), centers, size_px)
     return RandomCulture(scene, nucleus_px, rng)
@@ -67,6 +65,7 @@ def _random_outlines(rng: np.random.Generator, count: int, nucleus_px: float, ra
     longest = rng.uniform(1.1, 2.2) if rng.random() < 0.7 else rng.uniform(2.0, 4.5)
     nucleus = wobbly_ellipses(rng, radius, longest, rng.choice([0.05, 0.12, 0.25]), turns)
     cell_radius = nucleus_px / 2 * ratio * np.clip(rng.lognormal(0, spread, count), 0.6, 2.0)
-    cell = wobbly_ellipses(rng, cell_radius, rng.uniform(1.1, 3.0), rng.choice([0.1, 0.3, 0.6]), turns)
+    longest = rng.uniform(1.1, 3.0) if rng.random() < 0.7 else rng.uniform(2.5, 6.0)
+    cell = wobbly_ellipses(rng, cell_radius, longest, rng.choice([0.1, 0.3, 0.6]), turns)
     cell = np.maximum(cell, nucleus + max(0.08 * nucleus_px, 1.0))
     return Outlines(nucleus.astype("f4"), cell.astype("f4"), np.zeros(count, np.bool_))

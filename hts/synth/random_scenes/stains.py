@@ -9,17 +9,24 @@ from hts.synth.random_scenes.culture import RandomCulture
 from hts.synth.shapes import Floats, Labels
 
 
-def nuclear_stain(rng: np.random.Generator, culture: RandomCulture) -> Floats:
-    """Nuclei: flat, domed or ringed; grained, with dark nucleoli or bright spots; bright ones beside dim ones."""
+def nuclear_stain(rng: np.random.Generator, culture: RandomCulture, bleeding: bool = False) -> Floats:
+    """Nuclei: flat, domed or ringed; grained, with dark nucleoli or bright spots; bright ones beside dim ones.
+
+    With `bleeding` the stain is in the bodies of the cells, too, in proportion to their nuclei.
+    """
     scene = culture.scene
     inside = scene.nuclei > 0
     squared = np.clip(scene.radius**2, 0, 1)
     dome, ring = rng.uniform(0, 1) * rng.random(), max(0.0, rng.normal(-0.2, 0.3))
     profile = 1 - dome + dome * np.sqrt(1 - squared) + ring * (squared**2)
-    image = culture.per_pixel(_brightness(rng, culture.count)) * profile * _grain(rng, culture) * inside
+    level = culture.per_pixel(_brightness(rng, culture.count))
+    image = level * profile * _grain(rng, culture) * inside
     if rng.random() < 0.5:
         image *= _spots(rng, culture)
-    if rng.random() < 0.3:
+    if bleeding:
+        body = _body(culture) ** rng.uniform(0.3, 1.5) * _grain(rng, culture)
+        image = np.maximum(image, rng.uniform(0.04, 0.5) * level * body)
+    elif rng.random() < 0.3:
         image += rng.uniform(0, 0.3) * _body(culture) * culture.per_pixel(_brightness(rng, culture.count))
     return np.asarray(image, np.float32)
 

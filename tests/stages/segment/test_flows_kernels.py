@@ -53,6 +53,14 @@ def test_boxes_and_numbers_and_holes(labels):
         np.testing.assert_array_equal(found, ROWS["renumber"].twin(labels, kept))
 
 
+def test_four_pixels_corner_to_corner_have_a_hole():
+    labels = np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0]], np.int32)
+    expected = labels.copy()
+    expected[1, 1] = 1
+    np.testing.assert_array_equal(ROWS["fill_holes"].call(labels), expected)
+    np.testing.assert_array_equal(ROWS["fill_holes"].twin(labels), expected)
+
+
 @FEW
 @given(labels=label_images(), seed=st.integers(0, 2**32 - 1))
 def test_heat(labels, seed):

@@ -67,6 +67,8 @@ def masks_from_flows(flows: Any, probability: Any, params: FlowParams) -> NDArra
     pixels = int(probability.shape[0]) * int(probability.shape[1])
     if pixels >= 2**31:
         raise UsageError("planes of fewer than 2³¹ pixels", found=f"{pixels}", fix="segment the field in blocks")
+    if pixels == 0:
+        return np.zeros(tuple(probability.shape), np.int32)
     if _is_elsewhere(flows):
         from hts.stages.segment.flows.device import raw_masks_on_device
 

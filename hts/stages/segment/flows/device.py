@@ -122,13 +122,13 @@ def _sinks(counts: Tensor, seeds: Tensor) -> Tensor:
     first = 1
     for part in torch.split(seeds, SEEDS_AT_A_TIME):
         corners = (part // columns) * framed.shape[1] + part % columns
-        near = corners[:, None, None] + window
+        near = corners[:, None, None, None] + window
         open_ = (framed.reshape(-1)[near] > SINK_POINTS).float()
         reached = torch.zeros_like(open_)
-        reached[:, margin, margin] = 1
+        reached[..., margin, margin] = 1
         for _ in range(REACH_PX):
             reached = functional.max_pool2d(reached, 3, 1, 1) * open_
-        numbers = torch.arange(first, first + len(part), device=counts.device)[:, None, None].expand_as(near)
+        numbers = torch.arange(first, first + len(part), device=counts.device)[:, None, None, None].expand_as(near)
         taken = reached > 0
         owners.view(-1).scatter_reduce_(0, near[taken], numbers[taken], "amax")
         first += len(part)

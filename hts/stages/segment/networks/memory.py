@@ -1,8 +1,8 @@
 """Freed memory kept for the next batch while a network runs on a CPU.
 
 Each layer of a network frees and asks for arrays of tens of megabytes. The C library of Linux gives those back to the
-kernel at once and gets empty pages for each of them again: more than half of the CPU time of a block of 1024² px was
-spent there. While a stream runs they are kept; afterwards all is given back.
+kernel at once and gets empty pages for each of them again: half of the CPU time of a block of 1024² px was spent there.
+While a stream runs they are kept; afterwards all is given back.
 """
 
 from __future__ import annotations

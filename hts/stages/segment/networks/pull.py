@@ -84,7 +84,7 @@ def pull(name: str, force: bool = False) -> Weights:
     if model.size_address is not None:
         _fetch(model.size_address, folder / f"size_{file_of(name)}.npy", load_size_model, force)
     _fetch(model.address, folder / file_of(name), kind_of, force)
-    return find_weights(str(folder / file_of(name)))
+    return find_weights(name)
 
 
 def _other_generation(name: str) -> str:

@@ -185,10 +185,12 @@ def _locate(name: str) -> Path:
 
 
 def _size_places(path: Path) -> Iterator[Path]:
-    """Where a size model may lie: cellpose's names for trained and for published models, and that of ours."""
+    """Where a size model may lie: cellpose's names for trained and for published models, and those of ours."""
     yield path.with_name(f"{path.name}_size.npy")
     yield path.with_name(f"size_{path.name}.npy")
     yield path.with_name(f"{path.stem}_size.npy")
+    if path.name == "weights.pt":  # of `hts train cellpose`
+        yield path.with_name("size.npy")
 
 
 @functools.lru_cache(maxsize=32)
