@@ -21,8 +21,7 @@ from hts.engine.surveys import step_contexts
 from hts.errors import SourceError, StageError, StoreError
 from hts.recipe import Recipe
 from hts.stages.measure import measure_field, number_columns
-from hts.stages.measure.catalogue import measured_objects
-from hts.stages.segment import FieldWork, segment_fields
+from hts.stages.segment import FieldWork, object_areas, segment_fields
 from hts.stages.segment.stitch import (
     BlockGrid,
     BorderRecords,
@@ -166,6 +165,7 @@ def _segment_block(task: BlockTask) -> None:
             labels[name] = _renumbered(found[name], numbers)
             borders[f"{name}/shared"] = shared_runs(labels[name], grid, task.block)
             borders[f"{name}/touching"] = touching_field(labels[name], grid, task.block)
+            borders[f"{name}/present"] = np.flatnonzero(object_areas(labels[name])).astype(np.int32)
     write_arrays(place.labels(task.block), labels)
     write_json(place.told(task.block), told)
     borders["seconds"] = np.array([time.perf_counter() - begin])

@@ -37,19 +37,24 @@ def at_frame(
 
     Whether an object touches it is asked of the tile that stands for it, which sees all of it.
     """
-    touching = {}
+    touching, present = {}, {}
     for root, names in families(recipe).items():
+        numbers = [resolutions[root].numbers(n, int(each[f"{root}/n_objects"])) for n, each in enumerate(borders)]
         for name in names:
-            found: set[int] = set()
-            for block, each in enumerate(borders):
-                numbers = resolutions[root].numbers(block, int(each[f"{root}/n_objects"]))
-                found |= set(numbers[each[f"{name}/touching"]].tolist()) - {0}
-            touching[name] = np.array(sorted(found), np.int32)
+            touching[name] = _standing(numbers, [each[f"{name}/touching"] for each in borders])
+            present[name] = _standing(numbers, [each[f"{name}/present"] for each in borders])
     drops = border_drops(touching, segmenter_steps(recipe))
     return {
         "touching": {name: ids.size for name, ids in touching.items()},
-        "dropped": {name: sorted(set(np.concatenate(ids).tolist())) for name, ids in drops.items()},
+        "dropped": {name: np.intersect1d(np.concatenate(ids), present[name]).tolist() for name, ids in drops.items()},
     }
+
+
+def _standing(numbers: Sequence[NDArray[np.int32]], labels: Sequence[NDArray[np.int32]]) -> NDArray[np.int32]:
+    """Numbers in the field of labels of its blocks, ascending; those of objects that do not stand are left out."""
+    found = np.unique(np.concatenate([table[local] for table, local in zip(numbers, labels, strict=True)]))
+    standing: NDArray[np.int32] = found[found > 0]
+    return standing
 
 
 def drop(labels: Labels, numbers: Mapping[str, Sequence[int]]) -> Labels:

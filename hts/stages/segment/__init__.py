@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from hts.stages.segment.fields import border_drops, fields_in_flight, segment_field, segment_fields, working_bytes
-from hts.stages.segment.objects import link, touching_frame, without
+from hts.stages.segment.objects import link, object_areas, touching_frame, without
 from hts.stages.segment.options import SegmentStage, StepOptions
 from hts.stages.segment.protocol import FieldWork, Found, Images, Labels, Segmenter, StepContext, Steps
 
@@ -25,6 +25,7 @@ __all__ = [
     "border_drops",
     "fields_in_flight",
     "link",
+    "object_areas",
     "segment_field",
     "segment_fields",
     "touching_frame",
