@@ -65,7 +65,12 @@ def test_published_files_with_other_names_than_their_models(folders: tuple[Path,
 
 @pytest.mark.parametrize(
     ("file", "size"),
-    [("mine.pt", "mine.pt_size.npy"), ("mine.pt", "mine_size.npy"), ("mine", "size_mine.npy"), ("weights.pt", "size.npy")],
+    [
+        ("mine.pt", "mine.pt_size.npy"),
+        ("mine.pt", "mine_size.npy"),
+        ("mine", "size_mine.npy"),
+        ("weights.pt", "size.npy"),
+    ],
 )
 def test_where_a_size_model_may_lie(tmp_path: Path, file: str, size: str) -> None:
     save(tmp_path / file)
@@ -104,7 +109,9 @@ def test_shipped_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_what_is_missing_says_how_to_get_it(tmp_path: Path) -> None:
     save(tmp_path / "ours" / "other")
-    with pytest.raises(NotFoundError, match="(?s)the model 'cyto3' in .*ours or .*theirs.*other.*hts models pull cyto3"):
+    with pytest.raises(
+        NotFoundError, match=r"(?s)the model 'cyto3' in .*ours or .*theirs.*other.*hts models pull cyto3"
+    ):
         find_weights("cyto3")
     with pytest.raises(NotFoundError, match=r"a file of weights\n  found: nothing at .*none\.pt"):
         find_weights(str(tmp_path / "none.pt"))
