@@ -6,15 +6,22 @@ import sys
 import numpy as np
 import scipy.ndimage
 
-from hts.arrays import is_on_gpu, ndimage, to_numpy
+from hts.arrays import array_module, is_on_gpu, ndimage, to_gpu, to_numpy
 
 
 def test_numpy_stays_numpy():
     array = np.arange(6.0).reshape(2, 3)
     assert not is_on_gpu(array)
     assert ndimage(array) is scipy.ndimage
+    assert array_module(array) is np
     assert to_numpy(array) is array
     np.testing.assert_array_equal(to_numpy([[1, 2]]), np.array([[1, 2]]))
+
+
+def test_without_cupy_nothing_goes_to_a_gpu(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    array = np.ones(3)
+    assert to_gpu(array) is array
 
 
 _WITHOUT = """
@@ -44,17 +51,20 @@ def module(name, **content):
     sys.modules[name] = made
     return made
 
-cupy = module("cupy", ndarray=ndarray)
+cupy = module("cupy", ndarray=ndarray, asarray=ndarray)
 filters = module("cupyx.scipy.ndimage")
 module("cupyx.scipy", ndimage=filters)
 module("cupyx", scipy=sys.modules["cupyx.scipy"])
 
-from hts.arrays import is_on_gpu, ndimage, to_numpy
+from hts.arrays import array_module, is_on_gpu, ndimage, to_gpu, to_numpy
 import scipy.ndimage
 there, here = ndarray([1, 2]), np.array([1, 2])
 assert is_on_gpu(there) and not is_on_gpu(here)
 assert ndimage(there) is filters and ndimage(here) is scipy.ndimage
 assert to_numpy(there) is there.values and to_numpy(here) is here
+assert array_module(there) is cupy and array_module(here) is np
+moved = to_gpu(here)
+assert is_on_gpu(moved) and to_numpy(moved) is here
 print("dispatched")
 """
 

@@ -91,7 +91,7 @@ def test_networks_of_other_outputs_or_shapes_are_refused(tmp_path: Path) -> None
     with pytest.raises(StageError, match="has 3 outputs\n  found: 4"):
         network.run(torch.zeros((1, 2, 8, 8)))
     wrong = {**state, "upsample.up.res_up_0.proj.1.weight": torch.zeros((3, 3, 1, 1))}
-    with pytest.raises(StageError, match="(?s)have the shapes of a residual U-Net.*res_up_0.proj.1.weight"):
+    with pytest.raises(StageError, match=r"(?s)have the shapes of a residual U-Net.*res_up_0.proj.1.weight"):
         load_network(find_weights(str(save(tmp_path / "wrong", wrong))), "cpu")
     part = {name: value for name, value in state.items() if "res_up_1" not in name}
     with pytest.raises(StageError, match="parameters missing"):
@@ -101,7 +101,7 @@ def test_networks_of_other_outputs_or_shapes_are_refused(tmp_path: Path) -> None
 def test_no_gpu_is_an_error_when_one_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert choose_device("auto").type == choose_device("cpu").type == "cpu"
-    with pytest.raises(StageError, match="(?s)a GPU that torch can use.*device: auto takes the CPU"):
+    with pytest.raises(StageError, match=r"(?s)a GPU that torch can use.*device: auto takes the CPU"):
         choose_device("cuda")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert choose_device("auto").type == choose_device("cuda").type == "cuda"
@@ -133,7 +133,7 @@ class _Sam(torch.nn.Module):
 
 
 def _library(monkeypatch: pytest.MonkeyPatch, version: str = "4.2.1") -> list[dict[str, Any]]:
-    """A stand-in for cellpose 4, which needs gigabytes: it loads what fits and is silent about the rest, as that does."""
+    """A stand-in for cellpose 4, which needs gigabytes: it loads what fits and is silent about the rest."""
     calls: list[dict[str, Any]] = []
 
     class CellposeModel:
@@ -168,7 +168,7 @@ def test_transformers_run_by_the_library(tmp_path: Path, monkeypatch: pytest.Mon
 def test_transformers_need_their_library_and_all_parameters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     weights = find_weights(str(save(tmp_path / "sam", SAM_STATE)))
     _library(monkeypatch, "3.1.1.3")
-    with pytest.raises(StageError, match="(?s)cellpose 4 for .*found: cellpose 3.1.1.3.*pip install"):
+    with pytest.raises(StageError, match=r"(?s)cellpose 4 for .*found: cellpose 3.1.1.3.*pip install"):
         load_network(weights, "cpu")
     monkeypatch.setitem(sys.modules, "cellpose", None)
     with pytest.raises(StageError, match="cellpose cannot be imported"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import cv2
@@ -52,7 +53,7 @@ def test_blocks_have_the_size_and_overlap_asked_for(shape, settings):
         assert starts[0] == 0
         assert len(starts) == 1 or starts[-1] + edge == length
         wanted = min(overlap_px, (block_px if fixed else block_px // multiple * multiple) // 2)
-        assert all(a + edge - b >= wanted for a, b in zip(starts, starts[1:], strict=False))
+        assert all(a + edge - b >= wanted for a, b in itertools.pairwise(starts))
         if len(starts) == 1:
             assert edge >= length
 

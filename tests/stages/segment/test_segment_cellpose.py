@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import tracemalloc
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -53,7 +54,16 @@ class TestConformance(SegmenterConformance):
         pass
 
     def test_memory_stays_within_what_is_declared(self) -> None:  # type: ignore[override]
-        """Torch's memory is not Python's: it is measured in a process of its own, below."""
+        """Of NumPy; torch's is not Python's and is measured in a process of its own, below."""
+        images = {"dna": blobs((512, 512))}
+        self.segmenter.segment({"dna": images["dna"][:64, :64]}, {}, PARAMS)
+        tracemalloc.start()
+        try:
+            self.segmenter.segment(images, {}, PARAMS)
+            peak_bytes = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert peak_bytes <= module._OUTPUT_BYTES * 512 * 512
 
 
 _PEAK = """
@@ -62,16 +72,18 @@ import numpy as np, torch
 from hts.stages.segment.cellpose import CellposeParams, CellposeSegmenter
 torch.set_num_threads(1)
 segmenter, side = CellposeSegmenter(), int(sys.argv[2])
-params = CellposeParams(model=sys.argv[1], diameter_px=float(sys.argv[3]))
+# Nothing is inside: random weights find nonsense, and objects of a whole field are slow.
+params = CellposeParams(model=sys.argv[1], diameter_px=float(sys.argv[3]), probability_threshold=1e9)
 image = np.random.default_rng(0).integers(0, 200, (side, side)).astype(np.uint16)
 segmenter.segment({"dna": image[:64, :64].copy()}, {}, params)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 segmenter.segment({"dna": image}, {}, params)
-print(1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before), segmenter.working_bytes(params, image.shape))
+peak = 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+print(peak, segmenter.working_bytes(params, image.shape))
 """
 
 
-@pytest.mark.parametrize(("side_px", "diameter_px"), [(512, 30), (1024, 30), (1024, 60)])
+@pytest.mark.parametrize(("side_px", "diameter_px"), [(512, 30), (1024, 60)])
 def test_memory_stays_within_what_is_declared(tmp_path: Path, side_px: int, diameter_px: int) -> None:
     path = save(tmp_path / "net.pt", widths=(16, 32))
     command = [sys.executable, "-c", _PEAK, str(path), str(side_px), str(diameter_px)]
@@ -207,8 +219,8 @@ def test_blocks_do_not_show(network: DiscNetwork) -> None:
 
 def test_objects_at_the_frame_are_dropped_when_asked(network: DiscNetwork) -> None:
     segmenter, images = CellposeSegmenter(), {"dna": blobs((90, 110))}
-    kept = segmenter.segment(images, {}, PARAMS)
-    dropped = segmenter.segment(images, {}, CellposeParams(diameter_px=12, clear_border=True))
+    kept = segmenter.segment(images, {}, CellposeParams(diameter_px=12, flow_threshold=0))
+    dropped = segmenter.segment(images, {}, CellposeParams(diameter_px=12, flow_threshold=0, clear_border=True))
     assert dropped.max() < kept.max()
     assert not any(edge.any() for edge in (dropped[0], dropped[-1], dropped[:, 0], dropped[:, -1]))
 
@@ -234,7 +246,7 @@ def test_a_diameter_that_is_given(network: DiscNetwork) -> None:
     micrometres = CellposeParams(diameter_um=6)
     assert segmenter.calibrate([], micrometres, pixel_size_um=0.5) == Calibration(12.0)
     for call in (lambda: segmenter.calibrate([], micrometres), lambda: segmenter.segment(field(), {}, micrometres)):
-        with pytest.raises(StageError, match="(?s)a pixel size, to know how many pixels.*6.0 µm.*--pixel-size-um"):
+        with pytest.raises(StageError, match=r"(?s)a pixel size, to know how many pixels.*6.0 µm.*--pixel-size-um"):
             call()
     assert network.batches == []
 

@@ -83,10 +83,10 @@ def test_what_is_there_is_kept_unless_forced(folder: Path, published: Path) -> N
 
 
 def test_nothing_appears_when_the_fetch_fails(folder: Path, published: Path) -> None:
-    with pytest.raises(SourceError, match="(?s)http://127.0.0.1:.*/CP can be fetched.*404.*put it at"):
+    with pytest.raises(SourceError, match=r"(?s)http://127.0.0.1:.*/CP can be fetched.*404.*put it at"):
         pull("CP")
     (published / "CP").write_text("<html>moved</html>")
-    with pytest.raises(StageError, match="(?s)a model at http.*an address that has moved"):
+    with pytest.raises(StageError, match=r"(?s)a model at http.*an address that has moved"):
         pull("CP")
     assert list(folder.iterdir()) == []
 
@@ -117,9 +117,9 @@ def test_without_a_network(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_unknown_names(folder: Path) -> None:
-    with pytest.raises(NotFoundError, match="(?s)one of the models cyto3, nuclei.*found: 'cpsam'.*cellpose>=4"):
+    with pytest.raises(NotFoundError, match=r"(?s)one of the models cyto3, nuclei.*found: 'cpsam'.*cellpose>=4"):
         pull("cpsam")
-    with pytest.raises(NotFoundError, match="(?s)found: 'nothing'.*or give the path of a file"):
+    with pytest.raises(NotFoundError, match=r"(?s)found: 'nothing'.*or give the path of a file"):
         pull("nothing")
     names = [model.name for model in published_models()]
     assert len(names) == len(set(names))

@@ -58,7 +58,7 @@ def test_estimates_have_a_floor_and_are_numbers() -> None:
     assert made.diameter_px(np.array([np.nan])) == 30.0
     with np.errstate(over="ignore"):
         assert made.diameter_px(np.array([1e9])) == 30.0
-    with pytest.raises(StageError, match="a style of 1 numbers.*\n  found: 2"):
+    with pytest.raises(StageError, match=r"a style of 1 numbers.*\n  found: 2"):
         made.diameter_px(np.zeros(2))
 
 

@@ -110,7 +110,7 @@ def test_shipped_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 def test_what_is_missing_says_how_to_get_it(tmp_path: Path) -> None:
     save(tmp_path / "ours" / "other")
     with pytest.raises(
-        NotFoundError, match="(?s)the model 'cyto3' in .*ours or .*theirs.*other.*hts models pull cyto3"
+        NotFoundError, match=r"(?s)the model 'cyto3' in .*ours or .*theirs.*other.*hts models pull cyto3"
     ):
         find_weights("cyto3")
     with pytest.raises(NotFoundError, match=r"a file of weights\n  found: nothing at .*none\.pt"):
