@@ -12,6 +12,8 @@ from pydantic import ValidationError
 
 from hts.arrays import is_on_gpu, to_numpy
 from hts.errors import UsageError
+from hts.stages.segment.objects import link, renumbered, touching_frame, without
+from hts.stages.segment.options import step_model
 
 _GROUP = "hts.segmenters"
 
@@ -72,16 +74,27 @@ def segment(
             f"the object sets that {method} starts from", found=f"no {needed[0]}", fix=f"labels={{{needed[0]!r}: …}}"
         )
     images = dict(zip(params.roles, planes, strict=False))
-    made = segmenter.segment(images, {name: to_numpy(sets[name]).astype(np.int32) for name in params.needs}, params)
+    given_sets = {name: to_numpy(sets[name]).astype(np.int32) for name in params.needs}
+    made = _with_options(segmenter.segment(images, given_sets, params), given_sets, params)
     return np.asarray(made).astype(np.uint32)
+
+
+def _with_options(made: NDArray[np.int32], sets: Mapping[str, NDArray[np.int32]], params: Any) -> NDArray[np.int32]:
+    """Numbers and frame as on plates; objects with numbers of their own stay 1…n."""
+    if params.link is not None:
+        made = link(made, sets[params.link])
+    if params.border == "drop":
+        made = without(made, touching_frame(made))
+    return made if params.needs else renumbered(made)
 
 
 def _params(segmenter: Any, given: dict[str, Any], channels: int) -> Any:
     """The settings; a second channel of the image is that of the nuclei where the method takes one."""
     try:
-        params = segmenter.Params.model_validate(given)
-        if channels > len(params.roles) and "nucleus" in segmenter.Params.model_fields:
-            params = segmenter.Params.model_validate({**given, "nucleus": "nucleus"})
+        model = step_model(segmenter)
+        params: Any = model.model_validate(given)
+        if channels > len(params.roles) and "nucleus" in model.model_fields:
+            params = model.model_validate({**given, "nucleus": "nucleus"})
     except ValidationError as error:
         problems = [f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors()]
         raise UsageError(f"settings of {given['method']}", found="; ".join(problems)) from None

@@ -64,6 +64,13 @@ def without(labels: NDArray[np.int32], ids: NDArray[np.int32]) -> NDArray[np.int
     return kept[labels]
 
 
+def renumbered(labels: NDArray[np.int32]) -> NDArray[np.int32]:
+    """`labels` with the numbers 1…n, in the order of the old ones."""
+    numbers = np.cumsum(object_areas(labels) > 0, dtype=np.int32)
+    numbers[0] = 0
+    return numbers[labels]
+
+
 def numbered_above(labels: NDArray[np.int32], above: int) -> NDArray[np.int32]:
     """`labels` with every number raised by `above`."""
     return np.where(labels > 0, labels + np.int32(above), 0).astype(np.int32, copy=False)

@@ -41,10 +41,13 @@ class StepOptions(BaseModel):
         return self
 
 
-@functools.cache
 def step_model(segmenter: Segmenter) -> type[BaseModel]:
     """The keys of an object set of a recipe: those of its segmenter's ``Params`` and of :class:`StepOptions`."""
-    base = segmenter.Params
+    return _with_options(segmenter.Params)
+
+
+@functools.cache
+def _with_options(base: type[Any]) -> type[BaseModel]:
     model: type[BaseModel] = create_model(base.__name__, __base__=(StepOptions, base), __doc__=base.__doc__)
     return model
 

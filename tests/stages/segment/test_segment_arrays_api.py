@@ -90,12 +90,29 @@ def test_a_second_channel_is_that_of_the_nuclei(asked: list[str]) -> None:
 
 
 def test_blocks_and_other_settings(asked: list[str]) -> None:
-    small = hts.segment(IMAGE, diameter_px=12, block=64, overlap=20, clear_border=True, flow_threshold=0)
-    params = CellposeParams(diameter_px=12, block_px=64, overlap_px=20, clear_border=True, flow_threshold=0)
+    small = hts.segment(IMAGE, diameter_px=12, block=64, overlap=20, flow_threshold=0)
+    params = CellposeParams(diameter_px=12, block_px=64, overlap_px=20, flow_threshold=0)
     np.testing.assert_array_equal(small, CellposeSegmenter().segment({"dna": IMAGE}, {}, params))
     np.testing.assert_array_equal(
         hts.segment(IMAGE, "cellpose", model="x", diameter_px=12), hts.segment(IMAGE, "x", 12)
     )
+
+
+@pytest.mark.parametrize("method", ["threshold", "builtin:nuclei"])
+def test_objects_at_the_frame_are_dropped_when_asked(asked: list[str], method: str) -> None:
+    kept = hts.segment(IMAGE, method, diameter_px=12)
+    dropped = hts.segment(IMAGE, method, diameter_px=12, border="drop")
+    edges = np.unique(np.concatenate([kept[0], kept[-1], kept[:, 0], kept[:, -1]]))
+    np.testing.assert_array_equal(dropped > 0, (kept > 0) & ~np.isin(kept, edges))
+    assert np.unique(dropped).tolist() == list(range(int(kept.max()) - np.count_nonzero(edges) + 1))
+
+
+def test_objects_are_linked_to_those_of_another_set() -> None:
+    found = hts.segment(IMAGE, "threshold", diameter_px=12)
+    partners = np.where(found % 2, 1000 - found.astype(np.int32), 0)
+    linked = hts.segment(IMAGE, "threshold", diameter_px=12, link="nuclei", labels={"nuclei": partners})
+    np.testing.assert_array_equal(linked[partners > 0], partners[partners > 0])
+    assert linked[(found > 0) & (partners == 0)].min() > partners.max()
 
 
 def test_other_methods() -> None:

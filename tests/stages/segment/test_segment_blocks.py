@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from hts.errors import UsageError
 from hts.stages.segment.blocks import Blend, block_grid, pad_to_grid, weights_of
-from hts.stages.segment.borders import touching_border, without_border
 from hts.stages.segment.resize import resize, resized_shape
 
 SHAPES = st.tuples(st.integers(1, 300), st.integers(1, 300))
@@ -112,15 +111,3 @@ def test_resizing_to_the_same_size_is_nothing_and_no_side_vanishes():
     image = torch.zeros((1, 3, 4))
     assert resize(image, (3, 4)) is image
     assert resized_shape((100, 3), 0.25) == (25, 1)
-
-
-def test_objects_at_the_border():
-    labels = np.zeros((6, 7), np.int32)
-    labels[0, 2], labels[2:4, 2:4], labels[5, 6], labels[3, 5], labels[4, 0] = 1, 2, 3, 4, 5
-    assert touching_border(labels).tolist() == [1, 3, 5]
-    left = without_border(labels)
-    assert left.dtype == np.int32
-    assert (left[2, 2], left[3, 5]) == (1, 2)
-    assert np.unique(left).tolist() == [0, 1, 2]
-    assert touching_border(np.zeros((0, 4), np.int32)).size == 0
-    assert without_border(np.zeros((0, 4), np.int32)).shape == (0, 4)

@@ -46,7 +46,7 @@ class TestConformance(SegmenterConformance):
     params: ClassVar[tuple[CellposeParams, ...]] = (
         CellposeParams(diameter_px=12),
         CellposeParams(diameter_px=16, channel="reporter", nucleus="dna", block_px=64, flow_threshold=0, min_area_px=0),
-        CellposeParams(clear_border=True, flow_threshold=0),
+        CellposeParams(flow_threshold=0),
     )
 
     @pytest.fixture(autouse=True)
@@ -215,14 +215,6 @@ def test_blocks_do_not_show(network: DiscNetwork) -> None:
         tiled = segmenter.segment(image, {}, CellposeParams(diameter_px=12, block_px=block_px))
         assert (tiled != whole).mean() < 0.002
         assert tiled.max() == whole.max()
-
-
-def test_objects_at_the_frame_are_dropped_when_asked(network: DiscNetwork) -> None:
-    segmenter, images = CellposeSegmenter(), {"dna": blobs((90, 110))}
-    kept = segmenter.segment(images, {}, CellposeParams(diameter_px=12, flow_threshold=0))
-    dropped = segmenter.segment(images, {}, CellposeParams(diameter_px=12, flow_threshold=0, clear_border=True))
-    assert dropped.max() < kept.max()
-    assert not any(edge.any() for edge in (dropped[0], dropped[-1], dropped[:, 0], dropped[:, -1]))
 
 
 # --- calibration -------------------------------------------------------------------------------------------------

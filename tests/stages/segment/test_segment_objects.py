@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from hts.stages.segment.objects import link, numbered_above, object_areas, touching_frame, without
+from hts.stages.segment.objects import link, numbered_above, object_areas, renumbered, touching_frame, without
 from tests.reference.segment import link as slow_link
 
 
@@ -112,3 +112,4 @@ def test_areas_and_numbers_above() -> None:
     assert object_areas(labels).tolist() == [0, 2, 0, 3]
     np.testing.assert_array_equal(numbered_above(labels, 40), np.where(labels, labels + 40, 0))
     assert numbered_above(labels, 40).dtype == np.int32
+    assert renumbered(labels).tolist() == [[1, 1, 0, 2], [2, 2, 0, 0]]
