@@ -297,7 +297,21 @@ def test_importing_hts_loads_nothing_heavy():
 
 @pytest.mark.parametrize(
     "verb",
-    ["", "demo", "synth", "inspect", "convert", "validate", "plan", "run", "status", "report", "evaluate objects"],
+    [
+        "",
+        "demo",
+        "synth",
+        "inspect",
+        "models",
+        "models list",
+        "convert",
+        "validate",
+        "plan",
+        "run",
+        "status",
+        "report",
+        "evaluate objects",
+    ],
 )
 def test_help_loads_nothing_heavy(verb):
     code = f"""
