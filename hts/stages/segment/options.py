@@ -43,7 +43,8 @@ class StepOptions(BaseModel):
 
 def step_model(segmenter: Segmenter) -> type[BaseModel]:
     """The keys of an object set of a recipe: those of its segmenter's ``Params`` and of :class:`StepOptions`."""
-    return _with_options(segmenter.Params)
+    base: Any = segmenter.Params
+    return _with_options(base)
 
 
 @functools.cache
