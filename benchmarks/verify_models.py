@@ -22,6 +22,8 @@ import tifffile
 from numpy.typing import NDArray
 from skimage.measure import regionprops_table
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # for its neighbour, when run as a script
+
 import hts
 from benchmarks.real_sets import SETS, load
 from hts.evaluate import pool, score_objects

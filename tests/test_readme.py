@@ -55,7 +55,7 @@ def test_its_command_lines_parse() -> None:
     """Every option that the README shows exists; nothing is run (the folders are not there)."""
     (text,) = blocks("bash")
     lines = [shlex.split(line, comments=True) for line in text.replace("\\\n", " ").splitlines()]
-    assert len(lines) == 6
+    assert len(lines) == 7
     for line in lines:
         result = typer.testing.CliRunner().invoke(app, line[1:])
         assert result.exit_code == 2
