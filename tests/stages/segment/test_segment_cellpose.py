@@ -19,7 +19,7 @@ from hts.errors import NotFoundError, StageError
 from hts.recipe import Recipe
 from hts.stages.segment import cellpose as module
 from hts.stages.segment.cellpose import Calibration, CellposeParams, CellposeSegmenter
-from hts.stages.segment.networks import adapter
+from hts.stages.segment.networks import adapter, fields
 from hts.stages.segment.networks.weights import Weights, find_weights
 from hts.stages.segment.normalize import Limits
 from tests.stages.segment.checkpoints import DiscNetwork, random_state, save
@@ -207,6 +207,23 @@ def test_the_diameter_resizes_the_image_and_not_the_labels(network: DiscNetwork,
     assert area == pytest.approx(scale**2, rel=0.25)
 
 
+@pytest.mark.parametrize(("diameter_px", "steps"), [(6, 100), (12, 200), (36, 600)])
+def test_pixels_go_as_far_as_their_image_is_large(
+    network: DiscNetwork, monkeypatch: pytest.MonkeyPatch, diameter_px: int, steps: int
+) -> None:
+    """200 steps at the scale of the network; in an image three times as large the way is three times as long."""
+    asked: list[int] = []
+    masks = fields.masks_from_flows
+
+    def spy(flows: Any, probability: Any, settings: Any) -> NDArray[np.int32]:
+        asked.append(settings.steps)
+        return masks(flows, probability, settings)
+
+    monkeypatch.setattr(fields, "masks_from_flows", spy)
+    CellposeSegmenter().segment(field(), {}, CellposeParams(diameter_px=diameter_px))
+    assert asked == [steps]
+
+
 def test_blocks_do_not_show(network: DiscNetwork) -> None:
     image = {"dna": blobs((300, 260))}
     segmenter = CellposeSegmenter()
@@ -230,6 +247,17 @@ def test_the_diameter_is_estimated_from_a_sample(network: DiscNetwork) -> None:
     expected = CellposeSegmenter().segment(images, {}, CellposeParams(diameter_px=found.diameter_px))
     np.testing.assert_array_equal(CellposeSegmenter().segment(images, {}, CellposeParams(), found), expected)
     assert Calibration.from_json(found.to_json()) == found
+
+
+def test_the_estimate_is_in_pixels_of_the_image(network: DiscNetwork) -> None:
+    """Of images 1.5 times as large it is 1.5 times as large, at whatever scale the network sees them."""
+    image = torch.from_numpy(blobs((150, 150)).astype(np.float32))[None, None]
+    large = torch.nn.functional.interpolate(image, scale_factor=1.5, mode="bilinear")
+    small_px, large_px = (
+        CellposeSegmenter().calibrate([{"dna": one[0, 0].numpy()}], CellposeParams()).diameter_px
+        for one in (image, large)
+    )
+    assert large_px / small_px == pytest.approx(1.5, rel=0.15)
 
 
 def test_a_diameter_that_is_given(network: DiscNetwork) -> None:
