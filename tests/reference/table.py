@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hts.stages.measure.moments import object_moments
+from hts.stages.segment import _kernels_normalize as kernels_normalize
 from hts.stages.segment._kernels_propagate import propagate
 from hts.stages.segment.flows import masks
 from hts.stages.segment.flows._kernels_follow import follow, prepare_field
@@ -19,7 +20,7 @@ from hts.stages.segment.flows._kernels_sinks import count_ends, find_seeds, grow
 from hts.stages.segment.flows.targets import boxes_of, flows_of_labels, heat_buffers
 from hts.stages.segment.propagate import heap_buffers
 from hts.stages.segment.stitch import _kernels_stitch as kernels_stitch
-from tests.reference import flows, measure, segment, stitch
+from tests.reference import flows, measure, normalize, segment, stitch
 
 Labels = NDArray[np.int32]
 
@@ -146,6 +147,21 @@ KERNELS: tuple[KernelRow, ...] = (
             dtypes=(np.int32,),
         )
         for name in ("number_in_raster_order", "object_sums", "border_runs", "run_overlaps", "paint_runs")
+    ),
+    *(
+        KernelRow(
+            kernel=f"hts.stages.segment._kernels_normalize.{name}",
+            call=getattr(kernels_normalize, name),
+            twin=getattr(normalize, name),
+            peer_name="none",
+            peer=getattr(normalize, name),
+            dtypes=dtypes,
+        )
+        for name, dtypes in (
+            ("count_levels", (np.uint8, np.uint16)),
+            ("scale_pixels", (np.uint8, np.uint16)),
+            ("scale_finite", (np.float32,)),
+        )
     ),
     _of_flows("heat.object_boxes", boxes_of, flows.object_boxes, np.int32),
     _of_flows("heat.flows_of_objects", flows_of_labels, flows.flows_of_labels, np.int32),

@@ -87,11 +87,12 @@ def test_blended_outputs_have_no_seam():
     assert np.abs(np.diff(line)).max() < 0.05
 
 
-def test_small_fields_are_padded_by_reflection():
+def test_small_fields_are_padded_by_zeros():
     field = torch.tensor([[[1.0, 2.0, 3.0]]])
     padded = pad_to_grid(field, block_grid((1, 3), 8, 0, 8))
     assert padded.shape == (1, 8, 8)
-    assert padded[0, 5].tolist() == [1, 2, 3, 2, 1, 2, 3, 2]
+    assert padded[0, 0].tolist() == [1, 2, 3, 0, 0, 0, 0, 0]
+    assert not padded[0, 1:].any()
 
 
 @pytest.mark.parametrize(("block_px", "overlap_px"), [(7, 0), (64, -1)])
