@@ -2,7 +2,7 @@
 
     python benchmarks/verify_models.py FOLDER_OF_REAL_DATA [--models threshold builtin:nuclei] [--sets NAME ...]
 
-`threshold` is what the built-in recipe `nuclei` does by default; every other name is one that `hts.segment` takes.
+`threshold` is a local threshold for nuclei of 20 px; every other name is one that `hts.segment` takes.
 Sets with outlines give F1 of the objects of all images together, its mean over the images, and mean AP (IoU 0.5 to
 0.95). The 96-well plate `cp_sbs_96well` has none; of it the table tells what can be told without: see `plate_figures`.
 """
@@ -27,8 +27,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # for its neighbou
 import hts
 from benchmarks.real_sets import SETS, load
 from hts.evaluate import pool, score_objects
-from hts.recipe import Recipe
-from hts.recipe.plugins import load_plugin
 
 Segment = Callable[[NDArray[Any]], NDArray[Any]]
 PLATE = "cp_sbs_96well"
@@ -42,9 +40,7 @@ def segmenter(name: str) -> Segment:
     """A function from a plane to its labels."""
     if name != "threshold":
         return lambda image: np.asarray(hts.segment(image, name))
-    params = Recipe.load("nuclei").segment["nuclei"]
-    threshold = load_plugin("hts.segmenters", params.method)
-    return lambda image: threshold.segment({"dna": image}, {}, params)
+    return lambda image: np.asarray(hts.segment(image, "threshold", diameter_px=20, threshold="local"))
 
 
 def set_figures(segment: Segment, name: str, data: Path) -> dict[str, Any]:

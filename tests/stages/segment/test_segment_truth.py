@@ -9,6 +9,9 @@ import pytest
 import tifffile
 from skimage.io import imread
 
+import hts
+from benchmarks.real_sets import load
+from hts.evaluate import pool, score_objects
 from hts.recipe import Recipe
 from hts.recipe.plugins import load_plugin
 from hts.stages.segment import segment_field
@@ -83,6 +86,23 @@ def test_nuclei_of_the_stardist_examples(data_dir: Path):
 
 
 def nuclei(image, settings):
-    """What the built-in recipe `nuclei` finds, with some settings changed."""
-    params = Recipe.load("nuclei").segment["nuclei"].model_copy(update=settings)
-    return load_plugin("hts.segmenters", "threshold").segment({"dna": image}, {}, params)
+    """What the threshold method finds, with some settings changed."""
+    return hts.segment(image, "threshold", **{"threshold": "local", "diameter_px": 20, **settings}).astype(np.int32)
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(
+    ("name", "pooled", "mean", "every"),
+    [
+        ("dsb2018_stage1_test", 0.80, 0.85, 1),
+        ("stardist_demo", 0.92, 0.90, 1),
+        ("ctc_sim_plus_01", 0.94, 0.94, 16),
+        ("ctc_gowt1", 0.95, 0.95, 2),
+    ],
+)
+def test_the_shipped_network_on_images_it_never_saw(data_dir: Path, name, pooled, mean, every):
+    """`benchmarks/verify_models.py` has the figures of all images; here a part of the larger sets."""
+    examples = [example for number, example in enumerate(load(name, data_dir)) if number % every == 0]
+    scores = [score_objects(example.truth, hts.segment(example.image).astype(np.int32)) for example in examples]
+    assert pool(scores).hits[0].f1 >= pooled
+    assert np.mean([score.hits[0].f1 for score in scores]) >= mean
