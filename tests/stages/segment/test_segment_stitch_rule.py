@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hts.stages.segment.stitch import block_grid, stitch
+from hts.stages.segment.stitch import block_grid, border_records, stitch
+from hts.stages.segment.stitch.overlaps import find_overlaps
 from tests.stages.segment.tiles import Damage, cells, cut, damaged, score
 
 SIDE, OVERLAP = 1024, 70
@@ -143,3 +144,60 @@ def test_specks_in_a_large_object_do_not_replace_it():
     found, resolution = stitch(grid, tiles)
     assert resolution.findings["cut"] == 1
     assert np.count_nonzero(found) == np.count_nonzero(tiles[0])
+
+
+def test_views_of_one_object_agree_however_little_of_it_each_tile_sees():
+    truth = np.zeros((60, 150), np.int32)
+    truth[10:30, 20:130], truth[40:50, 40:60] = 1, 2
+    grid = block_grid(truth.shape, 50, 40)
+    records = [border_records(tile, grid, number) for number, tile in enumerate(cut(grid, truth))]
+    overlaps = find_overlaps(grid, records)
+    assert len(overlaps.shared) >= 4
+    assert (overlaps.agreement == 1).all()
+
+
+def test_a_pixel_that_two_objects_claim_is_the_smaller_ones():
+    truth = np.zeros((40, 100), np.int32)
+    truth[10:30, 36:46], truth[15:25, 46:52] = 1, 2
+    grid = block_grid(truth.shape, 50, 40)
+    tiles = cut(grid, truth)
+    tiles[0][15:25, 46:52] = 0  # does not see the small one, and draws the large one into it
+    tiles[0][10:30, 36:49] = 1
+    tiles[1][tiles[1] == tiles[1][20, 38 - 30]] = 0
+    found, resolution = stitch(grid, tiles)
+    assert resolution.total == 2
+    small = found_in(found, truth, 2)
+    np.testing.assert_array_equal(found == small[0], truth == 2)
+
+
+def test_a_joined_cell_is_not_the_same_as_the_larger_of_its_two(mosaic):
+    """They agree in more than half of their pixels; the other tile cuts the smaller one, which keeps what is left."""
+    grid = block_grid(mosaic.shape, 512, OVERLAP)
+    both = grid[0].tile & grid[1].tile
+    area = np.bincount(mosaic.ravel())
+    inside = set(np.unique(mosaic[20:480, both.x0 + 1 : both.x1 - 1]).tolist()) - {0}
+    inside -= set(np.unique(mosaic[:, [both.x0, both.x1 - 1]]).tolist())
+    at_edge = mosaic[20:480, both.x1 - 1]
+    pairs = [
+        (int(large), int(small))
+        for small in np.unique(at_edge[at_edge > 0])
+        for large in sorted(inside & set(np.unique(grown(mosaic, small)).tolist()))
+        if area[large] > 1.15 * area[small] and (mosaic[:, both.x0 : both.x1] == small).sum() < 0.6 * area[small]
+    ]
+    for large, small in pairs[:3]:
+
+        def join(tile, box, large=large, small=small):
+            here = mosaic[box.slices()]
+            tile[here == small] = tile[here == large].max()
+
+        found, _ = stitch(grid, tile_of(grid, cut(grid, mosaic), 1, join))
+        one, two = found_in(found, mosaic, large), found_in(found, mosaic, small)
+        assert len(one) == len(two) == 1
+        assert one != two
+    assert pairs
+
+
+def grown(labels, label):
+    """Labels of the pixels next to an object."""
+    y, x = np.nonzero(labels == label)
+    return labels[max(0, y.min() - 1) : y.max() + 2, max(0, x.min() - 1) : x.max() + 2]
