@@ -116,7 +116,7 @@ def test_all_wrong_keys_are_told_at_once():
 def test_an_unknown_method_lists_the_names_and_the_nearest():
     with pytest.raises(
         RecipeError,
-        match=r"segment.nuclei.method: one of the segmenters expression, propagate, threshold\n"
+        match=r"segment.nuclei.method: one of the segmenters cellpose, expression, propagate, threshold\n"
         r"  found: 'treshold'\n  what to do: did you mean threshold\?",
     ):
         Recipe.load("nuclei", ["segment.nuclei.method=treshold"])
@@ -187,7 +187,7 @@ def test_sections_hold_keys_and_values(section):
         ({3: {"method": "threshold"}}, r"object sets have names such as .*\n  found: 3"),
         (
             {"nuclei": None},
-            r"segment.nuclei has a key method\n  found: None\n.*methods are expression, propagate, threshold",
+            r"segment.nuclei has a key method\n  found: None\n.*methods are cellpose, expression, propagate, threshold",
         ),
         ({"nuclei": {"metod": "threshold"}}, r"segment.nuclei has a key method\n  found: {'metod': 'threshold'}"),
     ],

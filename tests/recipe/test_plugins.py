@@ -86,7 +86,7 @@ def test_a_segmenter_of_another_package_works_in_a_recipe(tmp_path):
     done = _run(USE, tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [
-        "('expression', 'propagate', 'stripes', 'threshold')",
+        "('cellpose', 'expression', 'propagate', 'stripes', 'threshold')",
         "[[1, 1, 2, 2, 3, 3]] 7",
         "segment.bands.width_px: Input should be greater than or equal to 1, found 0",
         "segment.bands.widht_px: unknown key 'widht_px'; did you mean 'width_px'?",
@@ -132,7 +132,7 @@ def test_everything_registered_can_be_loaded_once(group):
 
 def test_an_unknown_plugin_lists_the_names_and_the_nearest():
     with pytest.raises(
-        NotFoundError, match=r"one of the segmenters expression, .*\n  found: 'propagat'\n.*mean propagate"
+        NotFoundError, match=r"one of the segmenters cellpose, expression, .*\n  found: 'propagat'\n.*mean propagate"
     ):
         load_plugin("hts.segmenters", "propagat")
     with pytest.raises(
