@@ -142,7 +142,7 @@ def survey_notes(prepared: Prepared) -> list[str]:
         marker = Markers(prepared.results, SURVEY_STAGE, prepared.prints.segment).read(name)
         if marker is None:
             continue
-        said = ", ".join(f"{key} {_short(value)}" for key, value in marker["facts"].items())
+        said = ", ".join(f"{key} {_short(value)}" for key, value in marker["facts"].items() if value != {})
         wells = len(marker["reads"])
         notes.append(f"{name}: {said} from a sample of {len(marker['fields'])} fields of {wells} wells")
         now = {well.name: reads for well, reads in prepared.reads.items()}
