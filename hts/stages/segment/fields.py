@@ -55,6 +55,8 @@ def segment_fields(
         if work.error is None and work.is_whole:
             _finish(work, steps)
         yield work
+        # Here and below: what is done is let go before the next field is taken.
+        del work
 
 
 def fields_in_flight(steps: Steps, shape: tuple[int, int]) -> int:
@@ -87,6 +89,7 @@ def _step(
             if work.error is None:
                 _check_held(waiting, name, step)
                 yield work
+            del work
 
     stream = getattr(segmenter, "segment_stream", None)
     results = _one_by_one(usable(), segmenter, params) if stream is None else stream(usable(), params, context)
@@ -97,7 +100,6 @@ def _step(
             raise StageError(f"the segmenter of {name} gives one result a field", found="more results than fields")
         work = waiting.popleft()
         _take(work, name, params, found)
-        # What waits for the next result must not hold this one.
         del found
         yield work
         del work
@@ -126,7 +128,9 @@ def _one_by_one(fields: Iterator[FieldWork], segmenter: Segmenter, params: Any) 
             found = Found(segmenter.segment(work.images, work.labels, params))
         except (StageError, SourceError) as error:
             found = Found(error=error)
+        del work
         yield found
+        del found
 
 
 def _take(work: FieldWork, name: str, params: Any, found: Found) -> None:

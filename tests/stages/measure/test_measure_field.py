@@ -173,6 +173,22 @@ def test_a_family_that_breaks_its_word_is_refused(monkeypatch):
         measure_field(LABELS, IMAGES)
 
 
+def test_an_absent_object_has_no_value_whatever_a_family_says(monkeypatch):
+    class Sizes:
+        name, version, needs_pairs = "sizes", 1, False
+
+        def catalogue(self, channels):
+            return (features.FeatureInfo("Sizes_Pixels", "sizes", "px^2", None, "Pixels, 0 for none"),)
+
+        def compute(self, m, channels):
+            return {"Sizes_Pixels": m.area.astype(np.float64)}
+
+    for module in ("field", "catalogue"):
+        monkeypatch.setattr(f"hts.stages.measure.{module}.families", lambda names: (Sizes(),))
+    found = measure_field(LABELS, IMAGES)
+    np.testing.assert_array_equal(found["Cytoplasm_Sizes_Pixels"], [1, 4, np.nan])
+
+
 def test_importing_the_stage_loads_neither_numba_nor_pandas():
     code = "import sys, hts.stages.measure; print([name for name in ('numba', 'pandas') if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -150,11 +150,14 @@ def test_errors_do_not_leave_batches_half_full() -> None:
 @pytest.mark.parametrize(("segmenter", "held"), [(Oracle(), 1), (Pooled(), 3)])
 def test_fields_are_taken_when_they_are_needed_and_let_go_when_they_are_done(segmenter, held) -> None:
     alive: list[weakref.ref[FieldWork]] = []
+    taken: list[int] = []
 
     def source() -> Iterator[FieldWork]:
         for key in range(20):
             one = work(1, key)
             alive.append(weakref.ref(one))
+            gc.collect()
+            taken.append(sum(ref() is not None for ref in alive))
             yield one
             del one
 
@@ -167,6 +170,7 @@ def test_fields_are_taken_when_they_are_needed_and_let_go_when_they_are_done(seg
         most = max(most, sum(ref() is not None for ref in alive))
     assert len(alive) == 20
     assert most <= held
+    assert max(taken) <= held
 
 
 def test_a_segmenter_that_holds_more_than_it_says_is_stopped() -> None:
