@@ -39,8 +39,8 @@ def test_a_model_is_made_and_said_where_it_is(tmp_path: Path, monkeypatch) -> No
     assert sorted(path.name for path in weights.parent.iterdir()) == [
         "log.csv",
         "recipe.yaml",
-        "weights_size.npy",
         "weights.pt",
+        "weights_size.npy",
     ]
     assert "2 of 2 batches on cpu" in done.stderr
 
