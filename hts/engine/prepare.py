@@ -59,6 +59,11 @@ class Prepared:
             )
         if sizes.get("t", 1) > 1:
             notes.append(f"time point {acquire.t} of 0 to {sizes['t'] - 1} is analysed; set acquire.t for another one")
+        if self.recipe.blocks.are_needed(self.field_shape):
+            notes.append(
+                "fields are cut into blocks that are segmented by themselves: what a segmenter takes from a whole "
+                "image (percentiles, an Otsu threshold) it takes from each block here; very uneven fields may differ"
+            )
         primary = self.recipe.objects[0]
         for name in unlinked_sets(self.recipe):
             notes.append(

@@ -84,7 +84,9 @@ def segmentation_summary(prepared: Prepared, rows: list[dict[str, Any]]) -> list
 
 def _sums(rows: list[dict[str, Any]]) -> dict[str, Any]:
     diameters = sorted(row["diameter_px"] for row in rows if row.get("diameter_px"))
-    counts = {key: sum(row[key] for row in rows) for key in COUNTS}
+    # Of sets that are segmented and not measured, fields cut into blocks tell no counts.
+    told = {key: [row[key] for row in rows if row.get(key) is not None] for key in COUNTS}
+    counts = {key: sum(values) if values else None for key, values in told.items()}
     return {
         "fields": len(rows),
         "model": _distinct(rows, "model"),

@@ -6,7 +6,7 @@ import difflib
 from dataclasses import dataclass
 from typing import Any
 
-from hts.errors import RecipeError
+from hts.errors import RecipeError, StageError
 from hts.recipe import Recipe, fingerprint
 from hts.recipe.plugins import load_plugin
 from hts.stages.measure import ColumnInfo, MeasureStage, families, feature_catalogue
@@ -68,6 +68,22 @@ def _step_identity(segmenter: Any, params: Any) -> list[Any]:
         return [segmenter.version, params.model_dump(mode="json")]
     chosen = {"link": params.link, "border": params.border}
     return [segmenter.version, params.method, {**segmenter.identity(params), **chosen}]
+
+
+def check_same(here: Any, submitted: Any) -> None:
+    """Compare fingerprints of this process with those of the one that submitted the run.
+
+    Raises
+    ------
+    StageError
+        when they differ: what is computed here would be signed with a name that it has not.
+    """
+    if here != submitted:
+        raise StageError(
+            "the worker has the same stages and models as the process that submitted the run",
+            found="other versions of hts or of a plug-in, or other weights",
+            fix="install the same packages and models on all workers",
+        )
 
 
 def profile_fingerprint(recipe: Recipe, rows: dict[str, str], layout: str) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hts.engine.fields import load_field
-from hts.engine.stages import segmenter_steps
+from hts.engine.stages import check_same, fingerprints, segmenter_steps
 from hts.engine.threads import task_threads
 from hts.errors import HtsError, SourceError, StageError
 from hts.model import WellId
@@ -85,6 +85,10 @@ def sample_order(fields: Mapping[WellId, tuple[int, ...]]) -> list[tuple[WellId,
 def survey_plate(job: SurveyJob) -> str:
     """Make and commit the facts of a plate; runs on a worker. Returns why it could not, or ""."""
     recipe, plate = Recipe.from_dict(json.loads(job.recipe)), Plate.open(job.plate)
+    try:
+        check_same(fingerprints(recipe).segment, job.segment)
+    except HtsError as error:
+        return str(error)
     markers = Markers(Path(job.results), SURVEY_STAGE, job.segment)
     for name in _missing(markers, recipe):
         segmenter, params = segmenter_steps(recipe)[name]

@@ -21,7 +21,7 @@ from hts.engine.fields import process_fields, show_labels
 from hts.engine.large.gather import Outcomes, gather_fields
 from hts.engine.large.places import discard
 from hts.engine.plan import WellTask
-from hts.engine.stages import Fingerprints, cell_catalogue, counted_objects, feature_names, fingerprints
+from hts.engine.stages import Fingerprints, cell_catalogue, check_same, counted_objects, feature_names, fingerprints
 from hts.engine.surveys import step_contexts
 from hts.errors import HtsError, StageError, StoreError
 from hts.recipe import Recipe
@@ -109,12 +109,7 @@ def _reason(error: Exception) -> str:
 
 def _run_stages(job: WellJob, begin: float, blocks: Outcomes | None) -> int:
     recipe = _recipe(job.recipe)
-    if fingerprints(recipe) != job.prints:
-        raise StageError(
-            "the worker has the same stages as the process that submitted the run",
-            found="other versions of hts or of a plug-in",
-            fix="install the same packages on all workers",
-        )
+    check_same(fingerprints(recipe), job.prints)
     if "measure" in job.task.stages:
         _measure_well(job, recipe, blocks)
     try:
@@ -127,8 +122,8 @@ def _run_stages(job: WellJob, begin: float, blocks: Outcomes | None) -> int:
     seconds = round(time.perf_counter() - begin, 2)
     count = int((cells[number_column(recipe.objects[0])] > 0).sum())
     _commit(job, "aggregate", {"cells": count, "seconds": seconds})
-    if blocks is not None:
-        discard(Path(job.results), job.task.well.name)
+    # Also what a run left that ended between its last two commits.
+    discard(Path(job.results), job.task.well.name)
     return count
 
 

@@ -37,7 +37,10 @@ class AcquireSection(BaseModel):
 
 
 class BlocksSection(BaseModel):
-    """How fields that are too large for one task are cut into blocks; smaller fields are not concerned."""
+    """How fields that are too large for one task are cut into blocks; smaller fields are not cut.
+
+    The section is part of what identifies a result, whatever the size of the fields.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

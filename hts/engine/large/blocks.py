@@ -16,7 +16,7 @@ from hts.engine.attempts import Attempts
 from hts.engine.fields import pixel_size_um, read_projection
 from hts.engine.large.frame import at_frame, drop, touching_field
 from hts.engine.large.places import Scratch, families, field_grid
-from hts.engine.stages import segmenter_steps
+from hts.engine.stages import check_same, fingerprints, segmenter_steps
 from hts.engine.surveys import step_contexts
 from hts.errors import SourceError, StageError, StoreError
 from hts.recipe import Recipe
@@ -73,18 +73,27 @@ class BlockTask:
 class BlockDone:
     """What a worker says of a block: nothing when it went well, else why not, in at most a few hundred letters.
 
-    ``unread`` and ``unsegmented`` concern the field, ``failed`` its well, ``unwritable`` the whole run.
+    ``unread``, ``unsegmented`` and ``unmeasured`` concern the field, ``failed`` its well, ``unwritable`` the whole run.
     """
 
     unread: str = ""
     unsegmented: str = ""
+    unmeasured: str = ""
     failed: str = ""
     unwritable: str = ""
 
 
+class _Unsegmented(Exception):
+    """The segmenters gave the field up; whatever else goes wrong may go well the next time."""
+
+
+class _Unmeasured(Exception):
+    """The field cannot be measured; its labels are whole."""
+
+
 def first_problem(outcomes: Sequence[BlockDone]) -> BlockDone:
     """The gravest of what went wrong; an empty one when all went well."""
-    for kind in ("unwritable", "failed", "unread", "unsegmented"):
+    for kind in ("unwritable", "failed", "unread", "unsegmented", "unmeasured"):
         for outcome in outcomes:
             if getattr(outcome, kind):
                 return outcome
@@ -119,8 +128,10 @@ def _guarded(task: BlockTask, work: Callable[[BlockTask], None]) -> BlockDone:
             return BlockDone(unwritable=str(error)[:LONGEST_REASON])
         except SourceError as error:
             return BlockDone(unread=_line(error))
-        except StageError as error:
+        except _Unsegmented as error:
             return BlockDone(unsegmented=_line(error))
+        except _Unmeasured as error:
+            return BlockDone(unmeasured=_line(error))
         except Exception as error:
             return BlockDone(failed=f"block {task.block} of field {task.field}: {type(error).__name__}: {_line(error)}")
         finally:
@@ -136,6 +147,7 @@ def _line(error: Exception) -> str:
 
 def _opened(task: BlockTask) -> tuple[Field, Recipe, BlockGrid]:
     recipe = Recipe.from_dict(json.loads(task.job.recipe))
+    check_same(fingerprints(recipe), task.job.prints)
     field = Plate.open(task.job.plate)[task.job.task.well].field(task.field)
     return field, recipe, field_grid(field, recipe)
 
@@ -181,7 +193,7 @@ def _segmented(
     work = FieldWork(planes, pixel_size_um=pixel_size_um(field), is_whole=False)
     (work,) = segment_fields([work], segmenter_steps(recipe), contexts)
     if work.error is not None:
-        raise work.error
+        raise work.error if isinstance(work.error, SourceError) else _Unsegmented(str(work.error))
     return work.labels, work.facts
 
 
@@ -297,7 +309,10 @@ def _measured(
     for name in recipe.objects:
         is_owned = (labels[name] >= first) & (labels[name] < last) & (name in linked)
         local[name] = np.where(is_owned, labels[name] - (first - 1), 0).astype(np.int32)
-    table = measure_field(local, planes, recipe.measure, origin, shape)
+    try:
+        table = measure_field(local, planes, recipe.measure, origin, shape)
+    except StageError as error:
+        raise _Unmeasured(str(error)) from error
     for column in number_columns(recipe.objects, recipe.measure):
         table[column] = table[column].where(table[column] == 0, table[column] + first - 1)
     return table

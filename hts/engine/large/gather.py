@@ -52,6 +52,9 @@ def gather_fields(
         if problem.unsegmented:
             measured.unsegmented[number] = problem.unsegmented
             continue
+        if problem.unmeasured:
+            measured.unmeasured[number] = problem.unmeasured
+            continue
         grid = field_grid(field, recipe)
         place = Scratch.of(job, number)
         table = pd.concat([read_table(place.cells(n)) for n in range(len(grid))], ignore_index=True)
@@ -109,13 +112,29 @@ def _quality(
 
 
 def merged_facts(blocks: list[dict[str, Any]]) -> dict[str, Any]:
-    """What segmenters told of the blocks of a field, as of one: counts are added up, of the rest the first is kept."""
-    merged: dict[str, Any] = {}
+    """What segmenters told of the blocks of a field, as of one.
+
+    Counts are added up, lists and different words joined, and what is yes or no is yes when it is in every block: a
+    block on the CPU beside others on a GPU must be seen. Of other numbers the first is kept.
+    """
+    told: dict[str, list[Any]] = {}
     for facts in blocks:
         for key, value in facts.items():
-            is_count = isinstance(value, int) and not isinstance(value, bool)
-            merged[key] = merged.get(key, 0) + value if is_count else merged.get(key, value)
-    return merged
+            told.setdefault(key, []).append(value)
+    return {key: _joined(values) for key, values in told.items()}
+
+
+def _joined(values: list[Any]) -> Any:
+    first = values[0]
+    if isinstance(first, bool):
+        return all(values)
+    if isinstance(first, int):
+        return sum(values)
+    if isinstance(first, str):
+        return ", ".join(dict.fromkeys(map(str, values)))
+    if isinstance(first, list):
+        return list(dict.fromkeys(item for value in values for item in value))
+    return first
 
 
 def _seconds(place: Scratch, n_blocks: int, with_segmentation: bool) -> float:

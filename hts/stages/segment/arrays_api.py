@@ -65,6 +65,12 @@ def segment(
     if diameter_px is not None:
         given["diameter_px"] = diameter_px
     planes, sets = _planes(image), dict(labels or {})
+    if planes and planes[0].size == 0:
+        raise UsageError("an image with pixels", found=f"planes of shape {planes[0].shape}")
+    for name, numbers in sets.items():
+        known = np.asarray(to_numpy(numbers))
+        if known.size and (known.min() < 0 or not np.array_equal(known, np.floor(known))):
+            raise UsageError(f"labels of {name}: whole numbers from 0", found=f"{known.dtype} from {known.min()}")
     (point,) = entry_points(group=_GROUP, name=method)
     segmenter = point.load()()
     params = _params(segmenter, given, len(planes))
@@ -124,4 +130,9 @@ def _in_memory(image: Any) -> Any:
         image = image.data.reshape([size for n, size in enumerate(image.shape) if n not in extra])
     if hasattr(image, "__dask_graph__"):
         image = image.compute()
-    return image if is_on_gpu(image) else np.asarray(image)
+    if is_on_gpu(image):
+        return image
+    array = np.asarray(image)
+    if array.dtype.kind == "f" and array.dtype.itemsize > 8:
+        return array.astype(np.float64)
+    return array.astype(array.dtype.newbyteorder("="), copy=False)

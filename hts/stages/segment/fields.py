@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hts.errors import HtsError, SourceError, StageError
-from hts.stages.segment.objects import link, numbered_above, object_areas, touching_frame, without
+from hts.stages.segment.objects import link, numbered_above, object_areas, outside_others, touching_frame, without
 from hts.stages.segment.options import numbers_from, options
 from hts.stages.segment.protocol import FieldWork, Found, Images, Labels, Segmenter, StepContext, Steps
 
@@ -143,7 +143,7 @@ def _take(work: FieldWork, name: str, params: Any, found: Found) -> None:
     largest = max((int(labels.max(initial=0)) for labels in work.labels.values()), default=0)
     partner = options(params).link
     if partner is not None:
-        work.labels[name] = link(found.labels, work.labels[partner], largest)
+        work.labels[name] = outside_others(link(found.labels, work.labels[partner], largest), work.labels[partner])
     elif numbers_from(params) is None and largest:
         work.labels[name] = numbered_above(found.labels, largest)
     else:

@@ -75,6 +75,18 @@ def limits(image: Any) -> Limits:
     return Limits(low, high, n_invalid)
 
 
+def spanning_limits(image: Any) -> Limits:
+    """`limits`; where the percentiles coincide and the image is not constant, its smallest and largest finite value.
+
+    A few objects on a background of one grey level cover less than 1 % of the pixels, and are there all the same.
+    """
+    found = limits(image)
+    finite, _ = _finite(image) if found.is_constant else (image, 0)
+    if not found.is_constant or finite.size == 0:
+        return found
+    return Limits(float(finite.min()), float(finite.max()), found.n_invalid)
+
+
 def distribution(image: Any) -> Distribution:
     """The values of `image` in a form that can be pooled with those of other images."""
     _check_real(image)

@@ -71,6 +71,12 @@ def renumbered(labels: NDArray[np.int32]) -> NDArray[np.int32]:
     return numbers[labels]
 
 
+def outside_others(labels: NDArray[np.int32], partner: NDArray[np.int32]) -> NDArray[np.int32]:
+    """`labels` without the pixels that `partner` gives to another number: a nucleus lies in no cell but its own."""
+    foreign = (partner > 0) & (labels > 0) & (labels != partner)
+    return np.where(foreign, 0, labels).astype(np.int32, copy=False)
+
+
 def numbered_above(labels: NDArray[np.int32], above: int) -> NDArray[np.int32]:
     """`labels` with every number raised by `above`."""
     return np.where(labels > 0, labels + np.int32(above), 0).astype(np.int32, copy=False)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from hts.arrays import ndimage, to_numpy
+from hts.arrays import array_module, ndimage, to_numpy
 from hts.stages.segment import Images, Labels
 
 LOCAL_BOUNDS = (0.7, 1.5)
@@ -69,9 +69,18 @@ class ThresholdSegmenter:
         return 64 * shape[0] * shape[1]
 
 
+def finite_plane(plane: Any) -> Any:
+    """`plane` with its smallest value in the place of what is no finite number; zeros when nothing is finite."""
+    xp = array_module(plane)
+    known = xp.isfinite(plane)
+    if bool(known.all()):
+        return plane
+    return xp.where(known, plane, plane[known].min() if bool(known.any()) else xp.float32(0))
+
+
 def smooth(image: Any, sigma_px: float) -> NDArray[np.float32]:
     """`image` as float32 after a Gaussian of `sigma_px`; runs where the array lives."""
-    plane = image.astype(np.float32)
+    plane = finite_plane(image.astype(np.float32))
     if sigma_px > 0:
         plane = ndimage(plane).gaussian_filter(plane, sigma_px)
     return to_numpy(plane)

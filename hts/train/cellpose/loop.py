@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from hts.errors import StoreError, UsageError
 from hts.stages.segment.networks.unet import ResidualUNet
+from hts.stages.segment.networks.weights import load_state
 from hts.train.cellpose.scenes import STREAM_BATCHES, ScenePool, held_out
 from hts.train.cellpose.settings import TrainingRecipe
 
@@ -43,9 +44,9 @@ def train(recipe: TrainingRecipe, out: Path, report: Report, device: str = "cpu"
     UsageError
         when there is a log in `out` already.
     """
-    _begin(recipe, out)
     torch.manual_seed(recipe.seed)
     network = _start(recipe).to(device)
+    _begin(recipe, out)
     average = ResidualUNet(recipe.widths, diameter_px=recipe.diameter_px).to(device)
     average.load_state_dict(network.state_dict())
     unseen = held_out(recipe)
@@ -88,7 +89,9 @@ def _start(recipe: TrainingRecipe) -> ResidualUNet:
     if recipe.start_from is None:
         network = ResidualUNet(recipe.widths, diameter_px=recipe.diameter_px)
     else:
-        network = ResidualUNet.from_state(torch.load(recipe.start_from, map_location="cpu", weights_only=True))
+        network = ResidualUNet.from_state(load_state(Path(recipe.start_from)))
+        if network.widths != recipe.widths:
+            raise UsageError(f"weights of widths {recipe.widths} to start from", found=str(network.widths))
         network.diam_mean.data.fill_(recipe.diameter_px)
     # PyTorch's stubs do not know this form; it makes the convolutions on a CPU about a third faster.
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from hts.errors import NotFoundError, RecipeError
 
@@ -43,6 +43,17 @@ class TrainingRecipe(BaseModel):
     validate_every: int = Field(500, ge=1, description="batches between two lines of the log")
     validation_scenes: int = Field(96, ge=1, description="scenes that are never trained on")
     start_from: str | None = Field(None, description="weights to start from, of the same widths")
+
+    @model_validator(mode="after")
+    def _fits(self) -> TrainingRecipe:
+        multiple = 2 ** max(len(self.widths) - 1, 0)
+        if not self.widths or min(self.widths) < 1:
+            raise ValueError("widths are at least one number, each of 1 or more")
+        if self.crop_px > self.scene_px:
+            raise ValueError("crops are cut from scenes: crop_px is scene_px at most")
+        if self.crop_px % multiple or self.scene_px % multiple:
+            raise ValueError(f"crop_px and scene_px are multiples of {multiple} with {len(self.widths)} levels")
+        return self
 
 
 def parse_settings(settings: Iterable[str]) -> dict[str, Any]:

@@ -53,12 +53,15 @@ def test_what_a_unet_says_of_itself(tmp_path: Path) -> None:
     assert (network.device.type, network.precision) == ("cpu", "float32")
 
 
-def test_a_network_is_loaded_once_for_its_content(tmp_path: Path) -> None:
+def test_a_network_is_loaded_once_for_its_name_and_content(tmp_path: Path) -> None:
+    """The name decides the diameter of some published models, and is what the report says."""
     first = load_network(find_weights(str(save(tmp_path / "a", seed=1))), "cpu")
     shutil.copy(tmp_path / "a", tmp_path / "b")
     copy = load_network(find_weights(str(tmp_path / "b")), "cpu")
     other = load_network(find_weights(str(save(tmp_path / "c", seed=2))), "cpu")
-    assert copy is first
+    assert load_network(find_weights(str(tmp_path / "a")), "cpu") is first
+    assert copy is not first
+    assert copy.name.endswith("b")
     assert other is not first
     assert load_network(find_weights(str(tmp_path / "a")), "cpu", "bfloat16") is not first
 

@@ -81,7 +81,7 @@ class _TorchNetwork:
         return torch.autocast(self.device.type, dtype=kind, enabled=mixed)
 
 
-_loaded: OrderedDict[tuple[str, str, str], Network] = OrderedDict()
+_loaded: OrderedDict[tuple[str, float, str, str, str], Network] = OrderedDict()
 _lock = threading.Lock()
 
 
@@ -101,7 +101,7 @@ def load_network(weights: Weights, device: Device = "auto", precision: Precision
     """
     place = choose_device(device)
     exact = choose_precision(precision, place)
-    key = (weights.sha256, str(place), exact)
+    key = (weights.name, weights.diameter_px, weights.sha256, str(place), exact)
     with _lock:
         if key not in _loaded:
             _loaded[key] = _build(weights, place, exact)
@@ -143,7 +143,12 @@ def _build(weights: Weights, device: torch.device, precision: str) -> Network:
 
 def _residual(weights: Weights) -> ResidualUNet:
     try:
-        return ResidualUNet.from_state(load_state(weights.path))
+        module = ResidualUNet.from_state(load_state(weights.path))
+        if not all(bool(torch.isfinite(value).all()) for value in module.state_dict().values()):
+            raise StageError(
+                f"finite parameters in {weights.path}", found="NaN or infinite ones", cause="a damaged file"
+            )
+        return module
     except RuntimeError as error:
         if isinstance(error, StageError):
             raise

@@ -19,13 +19,15 @@ from hts.stages.segment.flows import FlowParams, masks_from_flows
 from hts.stages.segment.networks.adapter import Network
 from hts.stages.segment.networks.batches import BatchRecord, FieldOutput, PreparedField, as_tensor, run_pooled
 from hts.stages.segment.networks.size import Diameter, Looked, SizeModel, estimate_diameter
-from hts.stages.segment.normalize import limits, normalize
+from hts.stages.segment.normalize import limits, normalize, spanning_limits
 from hts.stages.segment.resize import resize, resized_shape
 from hts.stages.segment.stitch.audit import audit_lines
 
 if TYPE_CHECKING:
     from hts.stages.segment.cellpose import Calibration, CellposeParams
 
+BRIGHTEST = 20.0
+"""Normalised pixels are cut to this many spans of the percentiles, as those of the training scenes are."""
 _STEPS = 200
 """Steps along the flows at the scale of the network; more where the image is larger (cellpose 3, ``eval``)."""
 
@@ -119,16 +121,16 @@ class Job:
         (output,) = run_pooled(self.network, [prepared], self.params.batch_size, threads=self.threads)
         if output is None:
             return np.zeros(0), None
-        areas = np.bincount(self._masks(output.outputs, _STEPS).ravel())[1:] / scaled.factor**2
-        return areas, None if output.style is None else output.style.cpu().numpy()
+        areas = np.bincount(self._masks(output.outputs, _STEPS, smallest_px=0).ravel())[1:] / scaled.factor**2
+        return areas[areas >= self.params.min_area_px], None if output.style is None else output.style.cpu().numpy()
 
-    def _masks(self, outputs: torch.Tensor, steps: int) -> NDArray[np.int32]:
+    def _masks(self, outputs: torch.Tensor, steps: int, smallest_px: int | None = None) -> NDArray[np.int32]:
         params = self.params
         settings = FlowParams(
             flow_threshold=params.flow_threshold,
             probability_threshold=params.probability_threshold,
             steps=steps,
-            min_area_px=params.min_area_px,
+            min_area_px=params.min_area_px if smallest_px is None else smallest_px,
         )
         return masks_from_flows(outputs[:2].contiguous(), outputs[2].contiguous(), settings)
 
@@ -180,11 +182,13 @@ class Job:
         ready: list[torch.Tensor] = []
         for role, plane in zip(self.params.roles, planes, strict=True):
             there = to_gpu(plane) if device.type == "cuda" else plane
-            own = limits(there)
-            n_invalid += own.n_invalid
-            if not ready and own.is_constant:
+            used = given.get(role) or spanning_limits(there)
+            n_invalid += limits(there).n_invalid if role in given else used.n_invalid
+            if not ready and used.is_constant:
                 return Scaled(None, None, shape, factor, n_invalid, diameter)
-            ready.append(as_tensor(normalize(there, given.get(role, own)), device))
+            # Where objects cover less than 1 % of a field, they are hundreds of units bright; training ended at this.
+            bounded = as_tensor(normalize(there, used), device).clamp(-BRIGHTEST, BRIGHTEST)
+            ready.append(bounded)
         absent = [torch.zeros_like(ready[0])] * (self.network.channels - len(ready))
         image = resize(torch.stack([*ready, *absent]), resized_shape(shape, factor))
         return Scaled(image, self._grid(image), shape, factor, n_invalid, diameter)

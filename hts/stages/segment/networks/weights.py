@@ -9,6 +9,7 @@ import functools
 import hashlib
 import os
 import pickle
+import struct
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -38,6 +39,8 @@ _READ_ERRORS = (
     ValueError,
     KeyError,
     AttributeError,
+    IndexError,
+    struct.error,
     TypeError,
     OSError,
 )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hts.errors import StageError
 from hts.stages.segment.stitch.grid import BlockGrid
 from hts.stages.segment.stitch.overlaps import clipped
 from hts.stages.segment.stitch.records import AREA, RUN_LABEL, BorderRecords
@@ -61,7 +62,7 @@ class Painter:
             label = found[:, RUN_LABEL].copy()
             found[:, RUN_LABEL] = self.resolution.numbers(number, records.n_objects)[label]
             claims.append(found)
-            areas.append(records.sums[np.searchsorted(records.labels, label), AREA])
+            areas.append(_areas(records, label))
         every, area = np.concatenate(claims), np.concatenate(areas)
         stands = every[:, RUN_LABEL] > 0
         every, area = every[stands], area[stands]
@@ -69,6 +70,25 @@ class Painter:
         every[:, 0] -= tile.y0
         every[:, 1:3] -= tile.x0
         return np.ascontiguousarray(every)
+
+
+def _areas(records: BorderRecords, labels: NDArray[np.int32]) -> NDArray[np.int64]:
+    """Full visible area of objects of a block.
+
+    Raises
+    ------
+    StageError
+        when one has no record.
+    """
+    place = np.minimum(np.searchsorted(records.labels, labels), max(len(records.labels) - 1, 0))
+    if labels.size and not (records.labels.size and np.array_equal(records.labels[place], labels)):
+        raise StageError(
+            "object sets of the same numbers that do not lie over one another's objects, in fields cut into blocks",
+            found="an object at a border of blocks that other numbers cover in another set",
+            fix="raise blocks.limit_px, or link each set to the first one only",
+        )
+    areas: NDArray[np.int64] = records.sums[place, AREA]
+    return areas
 
 
 def stitch(grid: BlockGrid, tiles: list[NDArray[np.int32]]) -> tuple[NDArray[np.int32], Resolution]:
