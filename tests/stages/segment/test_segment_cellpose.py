@@ -377,7 +377,7 @@ def test_a_real_network_whatever_it_says(tmp_path: Path) -> None:
     assert labels.shape == (96, 120)
     assert labels.dtype == np.int32
     params = CellposeParams(model=str(save(tmp_path / "nan", broken)), diameter_px=30)
-    with pytest.raises(StageError, match="finite parameters in .*nan"):
+    with pytest.raises(StageError, match=r"finite parameters in .*nan"):
         CellposeSegmenter().segment(field(), {}, params)
 
 
