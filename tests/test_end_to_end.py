@@ -125,7 +125,10 @@ def test_cell_painting_runs_on_five_channels(tmp_path: Path, client: Client) -> 
     result = hts.submit(plate, hts.Recipe.load("cell-painting", settings), client).result(120)
     cells = result.cells
     assert len(cells) == pytest.approx(len(read_table(truth.cells)), rel=0.05)
-    assert (cells["Cells_AreaShape_Area"] >= cells["Nuclei_AreaShape_Area"]).all()
+    whole = cells.dropna(subset=["Cells_AreaShape_Area", "Nuclei_AreaShape_Area"])
+    # The others are nuclei or cells whose partner was not found.
+    assert len(whole) > 0.85 * len(cells)
+    assert (whole["Cells_AreaShape_Area"] >= whole["Nuclei_AreaShape_Area"]).all()
     assert {"Cells_Correlation_Correlation_ER_RNA", "Cytoplasm_Intensity_MeanIntensity_Mito"} <= set(cells.columns)
     true_area = read_table(truth.cells)["Cells_AreaShape_Area"].median()
     assert cells["Cells_AreaShape_Area"].median() == pytest.approx(true_area, rel=0.35)

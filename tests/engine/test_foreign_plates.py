@@ -35,9 +35,13 @@ def foreign(small_plate: Plate, tmp_path: Path) -> Plate:
     return Plate.open(tmp_path / "theirs.zarr")
 
 
+DIAMETER = "segment.nuclei.diameter_px=22"
+
+
 @pytest.fixture
 def nuclei(small_plate: Plate) -> Recipe:
-    return Recipe.load("nuclei", [f"channels.dna=Channel{small_plate.channels.index('DNA') + 1}"])
+    # Without a diameter it is estimated from all wells of the plate, of which the foreign one has but two.
+    return Recipe.load("nuclei", [f"channels.dna=Channel{small_plate.channels.index('DNA') + 1}", DIAMETER])
 
 
 def test_a_foreign_plate_gives_the_objects_that_ours_of_the_same_pixels_gives(
@@ -45,7 +49,7 @@ def test_a_foreign_plate_gives_the_objects_that_ours_of_the_same_pixels_gives(
 ) -> None:
     result = hts.submit(foreign, nuclei, client).result(120)
     assert result.wells == {"expected": 2, "done": 2, "failed": 0, "skipped": 0}
-    ours = Recipe.load("nuclei", ["channels.dna=DNA"])
+    ours = Recipe.load("nuclei", ["channels.dna=DNA", DIAMETER])
     hts.submit(plate, ours, client, wells=parse_wells("B02,B03")).result(120)
     counts = dict(zip(result.profiles["Metadata_Well"], result.profiles["Count_Nuclei"], strict=True))
     for name in WELLS:
