@@ -19,6 +19,7 @@ from scipy import ndimage
 
 import hts
 from hts.engine.large.blocks import LONGEST_REASON, BlockDone, BlockTask, first_problem
+from hts.engine.large.gather import merged_facts
 from hts.engine.large.places import families, tile_shape
 from hts.engine.prepare import prepare
 from hts.engine.stages import fingerprints
@@ -242,6 +243,29 @@ def test_object_sets_that_are_not_linked_are_refused(made: Path) -> None:
         prepare(made, recipe(segment=segment))
     prepare(made, recipe(8192, segment=segment))
     prepare(made, recipe(segment=segment, measure={"objects": ["nuclei"]}))
+
+
+def test_a_set_that_is_not_measured_has_no_counts_and_ends_no_run(made: Path, client: Client, tmp_path: Path) -> None:
+    segment = dict.fromkeys(("nuclei", "others"), SECTIONS["segment"]["nuclei"])
+    settings = recipe(segment=segment, measure={"objects": ["nuclei"], "features": ["shape"]})
+    result = hts.submit(made, settings, client, out=tmp_path / "results").result(120)
+    objects = result.segmentation.set_index("Metadata_ObjectSet")["objects"]
+    assert (objects["nuclei"] > 100).all()
+    assert objects["others"].isna().all()
+
+
+def test_what_one_block_tells_is_not_lost_among_the_others() -> None:
+    blocks = [
+        {"device": "cuda", "notes": [], "blank": True, "nan_pixels": 2, "diameter_px": 20.5},
+        {"device": "cpu", "notes": ["no memory on the GPU"], "blank": False, "nan_pixels": 3, "diameter_px": 20.5},
+    ]
+    assert merged_facts(blocks) == {
+        "device": "cuda, cpu",
+        "notes": ["no memory on the GPU"],
+        "blank": False,
+        "nan_pixels": 5,
+        "diameter_px": 20.5,
+    }
 
 
 def test_what_goes_through_dask_stays_small(made: Path) -> None:
