@@ -23,9 +23,10 @@ from scipy import ndimage
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # for tests.reference, when run as a script
 
 from hts.stages.measure import measure_field, warm_up
-from hts.stages.measure.intensity import IntensityFeatures
-from hts.stages.measure.shape import ShapeFeatures
-from tests.reference.table import KERNELS, KernelRow
+from hts.stages.measure.families.intensity import IntensityFeatures
+from hts.stages.measure.families.shape import ShapeFeatures
+from tests.reference.rows import KernelRow
+from tests.reference.table import KERNELS
 
 RELATIVE_TOLERANCE = 1e-9
 

@@ -9,7 +9,7 @@ from typing import Any
 from hts.errors import RecipeError, StageError
 from hts.recipe import Recipe, fingerprint
 from hts.recipe.plugins import load_plugin
-from hts.stages.measure import ColumnInfo, MeasureStage, families, feature_catalogue
+from hts.stages.measure import ColumnInfo, MeasureStage, feature_catalogue
 from hts.stages.profile import ProfileStage, profile_columns
 from hts.stages.segment import SegmentStage
 
@@ -48,7 +48,7 @@ def fingerprints(recipe: Recipe) -> Fingerprints:
     cut = recipe.blocks.model_dump(mode="json")
     choices = {"steps": steps, "channels": channels, "blocks": cut, **planes}
     segment = fingerprint("segment", SegmentStage.version, choices, {})
-    versions = {family.name: family.version for family in families(recipe.measure.features)}
+    versions = {family.name: family.version for family in recipe.measure.families()}
     measured: dict[str, Any] = {
         "params": recipe.measure.model_dump(mode="json"),
         "families": versions,

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hts.stages.measure.moments import object_moments
+from hts.stages.measure.shared.moments import object_moments
 from hts.stages.segment import _kernels_normalize as kernels_normalize
 from hts.stages.segment._kernels_propagate import propagate
 from hts.stages.segment.flows import masks
@@ -20,21 +19,10 @@ from hts.stages.segment.flows._kernels_sinks import count_ends, find_seeds, grow
 from hts.stages.segment.flows.targets import boxes_of, flows_of_labels, heat_buffers
 from hts.stages.segment.propagate import heap_buffers
 from hts.stages.segment.stitch import _kernels_stitch as kernels_stitch
-from tests.reference import flows, measure, normalize, segment, stitch
+from tests.reference import flows, measure, normalize, runs, segment, stitch
+from tests.reference.rows import KernelRow
 
 Labels = NDArray[np.int32]
-
-
-@dataclass(frozen=True)
-class KernelRow:
-    """A kernel, by name; the call that allocates and checks for it; its twin; who else computes the same."""
-
-    kernel: str
-    call: Callable[..., Any]
-    twin: Callable[..., Any]
-    peer_name: str
-    peer: Callable[..., Any]
-    dtypes: tuple[type[np.generic], ...]
 
 
 def grown(
@@ -113,8 +101,9 @@ def _of_flows(kernel: str, call: Callable[..., Any], twin: Callable[..., Any], d
 
 
 KERNELS: tuple[KernelRow, ...] = (
+    *runs.KERNELS,
     KernelRow(
-        kernel="hts.stages.measure._kernels_moments.integer_moments",
+        kernel="hts.stages.measure.shared._kernels_moments.integer_moments",
         call=object_moments,
         twin=measure.sums,
         peer_name="scikit-image regionprops_table",
@@ -122,7 +111,7 @@ KERNELS: tuple[KernelRow, ...] = (
         dtypes=(np.uint8, np.uint16),
     ),
     KernelRow(
-        kernel="hts.stages.measure._kernels_moments.float_moments",
+        kernel="hts.stages.measure.shared._kernels_moments.float_moments",
         call=object_moments,
         twin=measure.sums,
         peer_name="scikit-image regionprops_table",

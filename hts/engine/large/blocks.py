@@ -20,7 +20,7 @@ from hts.engine.stages import check_same, fingerprints, segmenter_steps
 from hts.engine.surveys import step_contexts
 from hts.errors import SourceError, StageError, StoreError
 from hts.recipe import Recipe
-from hts.stages.measure import measure_field, number_columns
+from hts.stages.measure import Place, measure_field, number_columns
 from hts.stages.segment import FieldWork, object_areas, segment_fields
 from hts.stages.segment.stitch import (
     BlockGrid,
@@ -310,7 +310,7 @@ def _measured(
         is_owned = (labels[name] >= first) & (labels[name] < last) & (name in linked)
         local[name] = np.where(is_owned, labels[name] - (first - 1), 0).astype(np.int32)
     try:
-        table = measure_field(local, planes, recipe.measure, origin, shape)
+        table = measure_field(local, planes, recipe.measure, Place(origin, shape))
     except StageError as error:
         raise _Unmeasured(str(error)) from error
     for column in number_columns(recipe.objects, recipe.measure):

@@ -14,18 +14,30 @@ from hts.stages.measure.catalogue import (
     number_column,
     number_columns,
 )
-from hts.stages.measure.features import FeatureFamily, FeatureInfo, channel_token, families
-from hts.stages.measure.field import measure_field, warm_up
+from hts.stages.measure.features import (
+    BuiltInFamily,
+    FamilyParams,
+    FeatureFamily,
+    FeatureInfo,
+    channel_token,
+    families,
+    family_names,
+)
+from hts.stages.measure.field import Place, measure_field, warm_up
 
 __all__ = [
+    "BuiltInFamily",
     "ColumnInfo",
+    "FamilyParams",
     "FeatureFamily",
     "FeatureInfo",
     "MeasureParams",
     "MeasureStage",
+    "Place",
     "border_column",
     "channel_token",
     "families",
+    "family_names",
     "feature_catalogue",
     "measure_field",
     "number_column",

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from hts.errors import UsageError
-from hts.stages.measure.features import families, refuse_unknown
+from hts.stages.measure.features import FeatureFamily, families, refuse_unknown
 
-VERSION = 2
+VERSION = 3
 """Raised when the numbers of the stage change."""
 
 OBJECT_NUMBER = "Metadata_ObjectNumber"
@@ -22,13 +23,41 @@ class MeasureParams(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    features: tuple[str, ...] = Field(
+    features: tuple[str, ...] | Literal["all"] = Field(
         default=("shape", "intensity", "correlation"),
-        description="Names of feature families: built-in (shape, intensity, correlation) or from installed packages.",
+        description="Names of feature families, built-in or from installed packages (`hts features`), or all.",
+    )
+    options: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="Settings by feature family, such as texture: {scales_px: [3, 5]}."
+    )
+    full_scale: float | None = Field(
+        default=None,
+        gt=0,
+        description="Grey level that features on CellProfiler's scale of 0 to 1 call 1 (texture, costes): when not "
+        "given 255 or 65535 by the type of the image, 1 for floats.",
+    )
+    precision: Literal["float64", "float32"] = Field(
+        default="float64", description="Type of the features in the tables; both are computed in float64."
     )
     objects: tuple[str, ...] | None = Field(
         default=None, description="Object sets to measure, such as nuclei or cytoplasm; all of them when not given."
     )
+
+    @model_validator(mode="after")
+    def _settings_fit(self) -> MeasureParams:
+        if self.options:
+            self.families()
+        return self
+
+    def families(self) -> tuple[FeatureFamily, ...]:
+        """The feature families that are asked for, with their settings.
+
+        Raises
+        ------
+        UsageError
+            when one does not exist, or its settings do not fit it.
+        """
+        return families(self.features, self.options)
 
 
 @dataclass(frozen=True)
@@ -41,6 +70,7 @@ class ColumnInfo:
     family : feature family; ``identity`` for the ``Metadata_`` columns.
     unit : ``px``, ``px^2``, ``degree``, ``count`` (grey levels as stored) or ``1``.
     definition : one sentence.
+    source : who defines it.
     """
 
     column: str
@@ -49,6 +79,7 @@ class ColumnInfo:
     family: str
     unit: str
     definition: str
+    source: str = ""
 
     @property
     def is_feature(self) -> bool:
@@ -88,7 +119,7 @@ def feature_catalogue(
     measured = measured_objects(names, chosen)
     columns = [*_identity_columns(names[0], measured)]
     for compartment in measured:
-        for family in families(chosen.features):
+        for family in chosen.families():
             columns += [
                 ColumnInfo(
                     f"{prefix(compartment)}_{info.name}",
@@ -97,6 +128,7 @@ def feature_catalogue(
                     info.family,
                     info.unit,
                     info.definition,
+                    info.source,
                 )
                 for info in family.catalogue(channels)
             ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import combinations
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,20 +22,28 @@ from hts.stages.measure.catalogue import (
     parent_column,
     prefix,
 )
-from hts.stages.measure.features import families
+from hts.stages.measure.features import shared_needs
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from hts.stages.measure.moments import ObjectMoments
+    from hts.stages.measure.shared.objects import FieldData
+
+
+@dataclass(frozen=True)
+class Place:
+    """A part of a field: row and column of its first pixel, and (Y, X) of the whole, whose frame objects may touch."""
+
+    origin: tuple[int, int]
+    shape: tuple[int, int]
 
 
 def measure_field(
     labels: Mapping[str, NDArray[np.int32]],
     images: Mapping[str, NDArray[Any]],
     params: MeasureParams | None = None,
-    origin: tuple[int, int] = (0, 0),
-    field_shape: tuple[int, int] | None = None,
+    place: Place | None = None,
+    threads: int = 1,
 ) -> pd.DataFrame:
     """Measure all objects of a field.
 
@@ -44,15 +52,15 @@ def measure_field(
     labels : (Y, X) int32 by the name of the object set. The first is the primary one (nuclei). The same id in two sets
         is the same cell; any set may lack it.
     images : (Y, X) uint8, uint16 or float32 by channel role.
-    params : families and object sets; all that is built in when not given.
-    origin : row and column of the first pixel, when labels and images are a part of a field.
-    field_shape : (Y, X) of that field, whose frame objects touch or not.
+    params : families and object sets; shape, intensity and correlation of all sets when not given.
+    place : which part of a field labels and images are, when they are not all of it.
+    threads : how many threads share the work; the values do not depend on it.
 
     Returns
     -------
     One row for each id in the primary set or in one that is measured, in ascending order. Columns are those of
-    :func:`feature_catalogue`: int64 and bool for identities, which say which sets have the id, and float64 for
-    features, NaN where a feature is undefined or the set does not have the id.
+    :func:`feature_catalogue`: int64 and bool for identities, which say which sets have the id, and floats of
+    ``params.precision`` for features, NaN where a feature is undefined or the set does not have the id.
 
     Raises
     ------
@@ -66,48 +74,58 @@ def measure_field(
     chosen = params or MeasureParams()
     names, roles = tuple(labels), tuple(images)
     columns = [info.column for info in feature_catalogue(names, roles, chosen)]
-    moments = {name: found.moved(*origin) for name, found in _moments(labels, images, chosen).items()}
-    measured = measured_objects(names, chosen)
-    rows = np.flatnonzero(np.any([found.area > 0 for found in moments.values()], axis=0))
-    shape = labels[names[0]].shape if field_shape is None else field_shape
-    at_frame = {name: _touches_frame(labels[name], found.area.size, origin, shape) for name, found in moments.items()}
-    data = _identities(moments, rows, at_frame)
-    for name in measured:
-        data.update(_features(name, moments[name], roles, rows, chosen))
+    field = _field_data(labels, images, chosen, place, threads)
+    there = {name: objects.present for name, objects in field.sets.items()}
+    rows = np.flatnonzero(np.any(list(there.values()), axis=0))
+    at_frame = {name: _touches_frame(field, labels[name]) for name in field.labels}
+    data: dict[str, NDArray[Any]] = _identities(there, rows, at_frame)
+    for name in measured_objects(names, chosen):
+        data.update(_features(name, field, rows, chosen))
     return pd.DataFrame({column: data[column] for column in columns})
 
 
-def warm_up() -> None:
-    """Load or compile the kernels for uint8, uint16 and float32, so that no field pays for it."""
-    from hts.stages.measure.moments import object_moments
-
-    labels = np.ones((2, 2), dtype=np.int32)
+def warm_up(params: MeasureParams | None = None) -> None:
+    """Load or compile the kernels of these families for 8 and 16 bits and for floats, so that no field pays for it."""
+    labels = np.repeat(np.repeat(np.array([[1, 2], [0, 3]], np.int32), 8, axis=0), 8, axis=1)
     for dtype in (np.uint8, np.uint16, np.float32):
-        object_moments(labels, np.ones((1, 2, 2), dtype=dtype), pairs=((0, 0),))
+        image = np.arange(labels.size).reshape(labels.shape).astype(dtype)
+        measure_field({"objects": labels}, {"a": image, "b": image}, _on_any_field(params))
 
 
-def _moments(
-    labels: Mapping[str, NDArray[np.int32]], images: Mapping[str, NDArray[Any]], params: MeasureParams
-) -> dict[str, ObjectMoments]:
-    """Moments of the primary set, which comes first, and of each that is measured; a row is the same id in all."""
-    from hts.stages.measure.moments import largest_label, object_moments
+def _on_any_field(params: MeasureParams | None) -> MeasureParams:
+    return (params or MeasureParams()).model_copy(update={"objects": None})
+
+
+def _field_data(
+    labels: Mapping[str, NDArray[np.int32]],
+    images: Mapping[str, NDArray[Any]],
+    params: MeasureParams,
+    place: Place | None,
+    threads: int,
+) -> FieldData:
+    """The images, and the object sets that make rows: the primary one too when nothing of it is measured."""
+    from hts.stages.measure.shared.moments import check_field, largest_label
+    from hts.stages.measure.shared.objects import FieldData
 
     primary = next(iter(labels))
-    measured = measured_objects(tuple(labels), params)
+    kept = identified_objects(primary, measured_objects(tuple(labels), params))
+    count = max(largest_label(labels[name]) for name in kept)
     stack = _stack(images, labels[primary].shape)
-    wanted = any(family.needs_pairs for family in families(params.features))
-    pairs = tuple(combinations(range(len(images)), 2)) if wanted else ()
-    sets = identified_objects(primary, measured)
-    count = max(largest_label(labels[name]) for name in sets)
-    # The primary set says who is an orphan, even when nothing of it is measured.
-    return {
-        name: object_moments(labels[name], *((stack, pairs) if name in measured else (stack[:0], ())), count=count)
-        for name in sets
-    }
+    for name in kept:
+        check_field(labels[name], stack)
+    sets = {name: labels[name] for name in kept}
+    height, width = labels[primary].shape
+    found = place or Place((0, 0), (height, width))
+    scale = tuple(params.full_scale or _full_scale(image) for image in images.values())
+    return FieldData(sets, stack, tuple(images), count, found.origin, found.shape, scale, threads)
+
+
+def _full_scale(image: NDArray[Any]) -> float:
+    return float(np.iinfo(image.dtype).max) if image.dtype.kind == "u" else 1.0
 
 
 def _stack(images: Mapping[str, NDArray[Any]], shape: tuple[int, ...]) -> NDArray[Any]:
-    """(C, Y, X) in the smallest type that holds all images exactly."""
+    """(C, Y, X) uint16, or float32 when an image is; 8 bits become 16, which halves what there is to compile."""
     for role, image in images.items():
         if image.shape != shape:
             raise StageError(
@@ -117,46 +135,48 @@ def _stack(images: Mapping[str, NDArray[Any]], shape: tuple[int, ...]) -> NDArra
             )
     if not images:
         return np.empty((0, *shape), dtype=np.uint16)
-    return np.stack(list(images.values()))
+    stack = np.stack(list(images.values()))
+    return np.asarray(stack, np.uint16) if stack.dtype == np.uint8 else np.asarray(stack)
 
 
 def _identities(
-    moments: Mapping[str, ObjectMoments], rows: NDArray[np.intp], at_frame: Mapping[str, NDArray[np.bool_]]
+    there: Mapping[str, NDArray[np.bool_]], rows: NDArray[np.intp], at_frame: Mapping[str, NDArray[np.bool_]]
 ) -> dict[str, NDArray[Any]]:
     numbers = (rows + 1).astype(np.int64)
     data: dict[str, NDArray[Any]] = {OBJECT_NUMBER: numbers}
-    primary = next(iter(moments))
-    has_primary = moments[primary].area[rows] > 0
-    for name, found in moments.items():
-        there = found.area[rows] > 0
-        data[number_column(name)] = np.where(there, numbers, 0)
-        data[border_column(name)] = there & at_frame[name][rows]
+    primary = next(iter(there))
+    has_primary = there[primary][rows]
+    for name, found in there.items():
+        has = found[rows]
+        data[number_column(name)] = np.where(has, numbers, 0)
+        data[border_column(name)] = has & at_frame[name][rows]
         if name != primary:
-            data[parent_column(name, primary)] = np.where(there & has_primary, numbers, 0)
-            data[children_column(name, primary)] = (there & has_primary).astype(np.int64)
+            data[parent_column(name, primary)] = np.where(has & has_primary, numbers, 0)
+            data[children_column(name, primary)] = (has & has_primary).astype(np.int64)
     return data
 
 
-def _touches_frame(
-    labels: NDArray[np.int32], count: int, origin: tuple[int, int], shape: tuple[int, ...]
-) -> NDArray[np.bool_]:
-    """(count,) whether label ``i + 1`` has a pixel in the first or last row or column of the field."""
-    touches = np.zeros(count + 1, np.bool_)
+def _touches_frame(field: FieldData, labels: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """(n,) whether label ``i + 1`` has a pixel in the first or last row or column of the whole field."""
+    touches = np.zeros(field.count + 1, np.bool_)
     for axis, plane in ((0, labels), (1, labels.T)):
-        if origin[axis] == 0:
+        if field.origin[axis] == 0:
             touches[plane[:1]] = True
-        if origin[axis] + plane.shape[0] == shape[axis]:
+        if field.origin[axis] + plane.shape[0] == field.shape[axis]:
             touches[plane[-1:]] = True
     return touches[1:]
 
 
 def _features(
-    name: str, moments: ObjectMoments, roles: tuple[str, ...], rows: NDArray[np.intp], params: MeasureParams
-) -> dict[str, NDArray[np.float64]]:
-    data: dict[str, NDArray[np.float64]] = {}
-    for family in families(params.features):
-        values = family.compute(moments, roles)
-        declared = {info.name for info in family.catalogue(roles)}
+    name: str, field: FieldData, rows: NDArray[np.intp], params: MeasureParams
+) -> dict[str, NDArray[np.floating[Any]]]:
+    data: dict[str, NDArray[np.floating[Any]]] = {}
+    objects, chosen = field.sets[name], params.families()
+    for need in shared_needs(chosen):
+        getattr(objects, need)
+    for family in chosen:
+        values = family.compute(objects)
+        declared = {info.name for info in family.catalogue(field.channels)}
         if declared != set(values):
             odd = ", ".join(sorted(declared ^ set(values)))
             raise StageError(
@@ -166,6 +186,6 @@ def _features(
             )
         for feature, value in values.items():
             # An object that is not there has no value, whatever a family makes of its zeros.
-            column = np.where(moments.area > 0, np.asarray(value, dtype=np.float64), np.nan)
-            data[f"{prefix(name)}_{feature}"] = column[rows]
+            column = np.where(objects.present, np.asarray(value, dtype=np.float64), np.nan)
+            data[f"{prefix(name)}_{feature}"] = column[rows].astype(params.precision, copy=False)
     return data

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,21 +11,25 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from hts.errors import UsageError
-from hts.stages.measure import channel_token, families
-from hts.stages.measure.correlation import CorrelationFeatures
-from hts.stages.measure.intensity import IntensityFeatures
-from hts.stages.measure.moments import object_moments
-from hts.stages.measure.shape import ShapeFeatures
+from hts.stages.measure import MeasureParams, channel_token, families
+from hts.stages.measure.families.correlation import CorrelationFeatures
+from hts.stages.measure.families.intensity import IntensityFeatures
+from hts.stages.measure.families.shape import ShapeFeatures
+from hts.stages.measure.field import _field_data
 from tests.reference import measure as twin
 
 BUILT_IN = (ShapeFeatures(), IntensityFeatures(), CorrelationFeatures())
 ROLES = ("c0", "c1", "c2")
-PAIRS = ((0, 1), (0, 2), (1, 2))
+
+
+def objects_of(labels, images, count=None):
+    field = _field_data({"cells": labels}, dict(zip(ROLES, images, strict=True)), MeasureParams(), None, 1)
+    return replace(field, count=count or field.count).sets["cells"]
 
 
 def computed(labels, images, count=None):
-    moments = object_moments(labels, images, PAIRS, count)
-    return {name: value for family in BUILT_IN for name, value in family.compute(moments, ROLES).items()}
+    objects = objects_of(labels, images, count)
+    return {name: value for family in BUILT_IN for name, value in family.compute(objects).items()}
 
 
 def touching_cells(seed, side=48, cells=9):
@@ -121,7 +127,7 @@ def test_correlation_of_equal_opposite_and_constant_channels():
 @pytest.mark.parametrize("family", BUILT_IN, ids=lambda family: family.name)
 def test_a_family_computes_what_it_declares(family):
     infos = family.catalogue(ROLES)
-    values = family.compute(object_moments(*touching_cells(0), PAIRS), ROLES)
+    values = family.compute(objects_of(*touching_cells(0)))
     assert [info.name for info in infos] == list(values)
     assert all(value.dtype == np.float64 for value in values.values())
     assert all(info.family == family.name and info.unit and info.definition for info in infos)

@@ -157,16 +157,15 @@ def test_unknown_parameters_are_refused():
 
 def test_a_family_that_breaks_its_word_is_refused(monkeypatch):
     class Liar:
-        name, version, needs_pairs = "liar", 1, False
+        name, version = "liar", 1
 
         def catalogue(self, channels):
             return (features.FeatureInfo("Liar_Declared", "liar", "1", None, "Never computed"),)
 
-        def compute(self, m, channels):
-            return {"Liar_Computed": m.area.astype(np.float64)}
+        def compute(self, objects):
+            return {"Liar_Computed": objects.moments.area.astype(np.float64)}
 
-    for module in ("field", "catalogue"):
-        monkeypatch.setattr(f"hts.stages.measure.{module}.families", lambda names: (Liar(),))
+    monkeypatch.setattr("hts.stages.measure.catalogue.families", lambda names, options: (Liar(),))
     with pytest.raises(
         StageError, match=r"liar computes the features that it declares\n.*Liar_Computed, Liar_Declared"
     ):
@@ -175,16 +174,15 @@ def test_a_family_that_breaks_its_word_is_refused(monkeypatch):
 
 def test_an_absent_object_has_no_value_whatever_a_family_says(monkeypatch):
     class Sizes:
-        name, version, needs_pairs = "sizes", 1, False
+        name, version = "sizes", 1
 
         def catalogue(self, channels):
             return (features.FeatureInfo("Sizes_Pixels", "sizes", "px^2", None, "Pixels, 0 for none"),)
 
-        def compute(self, m, channels):
-            return {"Sizes_Pixels": m.area.astype(np.float64)}
+        def compute(self, objects):
+            return {"Sizes_Pixels": objects.moments.area.astype(np.float64)}
 
-    for module in ("field", "catalogue"):
-        monkeypatch.setattr(f"hts.stages.measure.{module}.families", lambda names: (Sizes(),))
+    monkeypatch.setattr("hts.stages.measure.catalogue.families", lambda names, options: (Sizes(),))
     found = measure_field(LABELS, IMAGES)
     np.testing.assert_array_equal(found["Cytoplasm_Sizes_Pixels"], [1, 4, np.nan])
 

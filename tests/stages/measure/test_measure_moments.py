@@ -14,11 +14,12 @@ from hypothesis.extra import numpy as hnp
 import hts
 from hts.errors import StageError
 from hts.stages.measure import warm_up
-from hts.stages.measure.moments import MAX_SIDE_PX, ObjectMoments, object_moments
-from tests.reference.table import KERNELS, KernelRow
+from hts.stages.measure.shared.moments import MAX_SIDE_PX, ObjectMoments, object_moments
+from tests.reference.rows import KernelRow
+from tests.reference.table import KERNELS
 
 PAIRS = ((0, 1), (1, 1))
-MEASURE = [row for row in KERNELS if row.kernel.startswith("hts.stages.measure.")]
+MEASURE = [row for row in KERNELS if "_kernels_moments." in row.kernel]
 CASES = [pytest.param(row, dtype, id=dtype.__name__) for row in MEASURE for dtype in row.dtypes]
 
 

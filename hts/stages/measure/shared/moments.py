@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hts.errors import StageError
-from hts.stages.measure import _kernels_moments as kernels
+from hts.stages.measure.shared import _kernels_moments as kernels
+from hts.stages.measure.shared.runs import read_only as _read_only
 
 MAX_SIDE_PX = 32_768
 """Largest height and width of a field: up to here every integer sum, of a field that is one object, fits 63 bits."""
@@ -135,7 +136,7 @@ def object_moments(
         when dtypes or shapes do not fit, a label is negative or above ``count``, or a channel of a pair is missing.
     """
     largest = largest_label(labels)
-    _check_images(labels, images)
+    check_field(labels, images)
     rows = largest if count is None else count
     if largest > rows:
         raise StageError(
@@ -152,7 +153,8 @@ def object_moments(
     return _unpack(sums, pairs)
 
 
-def _check_images(labels: NDArray[np.int32], images: NDArray[Any]) -> None:
+def check_field(labels: NDArray[np.int32], images: NDArray[Any]) -> None:
+    """Refuse (raise StageError) images (C, Y, X) of another type or shape than the labels (Y, X), or too large."""
     if images.dtype not in _IMAGE_DTYPES:
         raise StageError(
             "images of type uint8, uint16 or float32",
@@ -196,13 +198,6 @@ def largest_label(labels: NDArray[np.int32]) -> int:
             fix="renumber the objects from 1, for example with skimage.segmentation.relabel_sequential",
         )
     return largest
-
-
-def _read_only(array: NDArray[Any]) -> NDArray[Any]:
-    # Numba compiles anew for read-only arrays, such as those of a store; always read-only is one kernel a dtype.
-    view = np.ascontiguousarray(array).view()
-    view.flags.writeable = False
-    return view
 
 
 def _empty_sums(rows: int, images: NDArray[Any], pair_count: int) -> kernels.Sums:

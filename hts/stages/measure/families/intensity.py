@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from hts.stages.measure.features import FeatureInfo, channel_token
+from hts.stages.measure.features import BuiltInFamily, FeatureInfo, channel_token
 
 if TYPE_CHECKING:
-    from hts.stages.measure.moments import ObjectMoments
+    from hts.stages.measure.shared.objects import Objects
 
 _DEFINITIONS = {
     "MeanIntensity": "Mean grey level",
@@ -21,12 +21,12 @@ _DEFINITIONS = {
 }
 
 
-class IntensityFeatures:
+class IntensityFeatures(BuiltInFamily):
     """Mean, standard deviation, extremes and sum of the grey levels of every channel."""
 
     name = "intensity"
     version = 1
-    needs_pairs = False
+    needs = ("moments",)
 
     def catalogue(self, channels: tuple[str, ...]) -> tuple[FeatureInfo, ...]:
         """Five features a channel."""
@@ -38,11 +38,11 @@ class IntensityFeatures:
             for name, definition in _DEFINITIONS.items()
         )
 
-    def compute(self, m: ObjectMoments, channels: tuple[str, ...]) -> dict[str, NDArray[np.float64]]:
+    def compute(self, objects: Objects) -> dict[str, NDArray[np.float64]]:
         """(n,) values by name; NaN for objects without a pixel, or with one that is not finite."""
-        present = m.area > 0
+        m, present = objects.moments, objects.moments.area > 0
         columns: dict[str, NDArray[np.float64]] = {}
-        for channel, role in enumerate(channels):
+        for channel, role in enumerate(objects.channels):
             values = {
                 "MeanIntensity": m.mean(channel),
                 "StdIntensity": np.sqrt(m.squared_deviations(channel) / m.pixels),

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from hts.stages.measure.features import FeatureInfo
+from hts.stages.measure.features import BuiltInFamily, FeatureInfo
 
 if TYPE_CHECKING:
-    from hts.stages.measure.moments import ObjectMoments
+    from hts.stages.measure.shared.moments import ObjectMoments
+    from hts.stages.measure.shared.objects import Objects
 
 _BOX = "CellProfiler's half-open box: the maximum is one past the last pixel"
 _ELLIPSE = "of the ellipse with the second moments of the object (no 1/12 pixel term, as scikit-image)"
@@ -39,12 +40,12 @@ _DEFINITIONS = {
 }
 
 
-class ShapeFeatures:
+class ShapeFeatures(BuiltInFamily):
     """Area, box, centre, axes and outline; see :meth:`catalogue` for the definitions."""
 
     name = "shape"
     version = 1
-    needs_pairs = False
+    needs = ("moments",)
 
     def catalogue(self, channels: tuple[str, ...]) -> tuple[FeatureInfo, ...]:
         """The 17 features; the same whatever the channels."""
@@ -53,8 +54,9 @@ class ShapeFeatures:
             for name, (unit, definition) in _DEFINITIONS.items()
         )
 
-    def compute(self, m: ObjectMoments, channels: tuple[str, ...]) -> dict[str, NDArray[np.float64]]:
+    def compute(self, objects: Objects) -> dict[str, NDArray[np.float64]]:
         """(n,) values by name; NaN for objects without a pixel."""
+        m = objects.moments.moved(*objects.field.origin)
         values = {"Area": m.pixels, **_box(m), **_ellipse(m), **_outline(m)}
         return {f"AreaShape_{name}": values[name] for name in _DEFINITIONS}
 

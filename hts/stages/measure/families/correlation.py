@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hts.stages.measure.features import FeatureInfo, channel_token
+from hts.stages.measure.features import BuiltInFamily, FeatureInfo, channel_token
+from hts.stages.measure.shared.moments import object_moments
 
 if TYPE_CHECKING:
-    from hts.stages.measure.moments import ObjectMoments
+    from hts.stages.measure.shared.objects import Objects
 
 
-class CorrelationFeatures:
+class CorrelationFeatures(BuiltInFamily):
     """Pearson's correlation coefficient of every pair of channels."""
 
     name = "correlation"
     version = 1
-    needs_pairs = True
+    needs = ("moments",)
 
     def catalogue(self, channels: tuple[str, ...]) -> tuple[FeatureInfo, ...]:
         """One feature a pair, in the order of the channels."""
@@ -34,8 +36,11 @@ class CorrelationFeatures:
             for second in channels[place + 1 :]
         )
 
-    def compute(self, m: ObjectMoments, channels: tuple[str, ...]) -> dict[str, NDArray[np.float64]]:
+    def compute(self, objects: Objects) -> dict[str, NDArray[np.float64]]:
         """(n,) values by name; NaN for objects without a pixel, or where a channel is constant."""
+        channels = objects.channels
+        pairs = tuple(combinations(range(len(channels)), 2))
+        m = object_moments(objects.labels, objects.field.images, pairs, objects.count)
         deviations = [np.sqrt(m.squared_deviations(channel)) for channel in range(len(channels))]
         columns: dict[str, NDArray[np.float64]] = {}
         for pair, (first, second) in enumerate(m.pairs):

@@ -1,0 +1,1 @@
+"""The built-in feature families, one module each; found through the entry-point group ``hts.features``."""

@@ -1,0 +1,121 @@
+"""A field as the feature families see it: its images, its object sets, and what several families need of them.
+
+What is shared is a property here, computed when it is first asked for and kept until the field is measured. A family
+lists the properties that it uses in ``needs``, which is the plan of who needs what.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hts.stages.measure.shared import _kernels_runs as kernels_runs
+from hts.stages.measure.shared.moments import ObjectMoments, object_moments
+from hts.stages.measure.shared.runs import Runs, in_threads, over_objects, read_only, runs_of
+
+
+@dataclass(frozen=True, eq=False)
+class FieldData:
+    """Labels and images of one field, or of a part of it.
+
+    labels : (Y, X) int32 by object set; the same number in two sets is the same cell.
+    images : (C, Y, X) uint16 or float32.
+    channels : role of each channel.
+    count : largest number in any set; every array of values has so many rows.
+    origin : row and column of the first pixel in the whole field.
+    shape : (Y, X) of the whole field.
+    full_scale : by channel the grey level that CellProfiler calls 1: the largest of the image's type unless told.
+    threads : how many threads share the work.
+    """
+
+    labels: Mapping[str, NDArray[np.int32]]
+    images: NDArray[Any]
+    channels: tuple[str, ...]
+    count: int
+    origin: tuple[int, int]
+    shape: tuple[int, int]
+    full_scale: tuple[float, ...]
+    threads: int = 1
+
+    @cached_property
+    def sets(self) -> dict[str, Objects]:
+        """The object sets by name."""
+        return {name: Objects(self, labels) for name, labels in self.labels.items()}
+
+    @cached_property
+    def shared(self) -> dict[str, Any]:
+        """What families keep of the images alone, for the next object set."""
+        return {}
+
+
+@dataclass(frozen=True, eq=False)
+class Objects:
+    """One object set of a field; row ``i`` of every array belongs to number ``i + 1``.
+
+    Coordinates are those of the field's part: add ``field.origin`` for those of the whole field.
+    """
+
+    field: FieldData
+    labels: NDArray[np.int32]
+
+    @property
+    def count(self) -> int:
+        """Rows of every array of values, gaps among the numbers included."""
+        return self.field.count
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Roles of the channels."""
+        return self.field.channels
+
+    @cached_property
+    def moments(self) -> ObjectMoments:
+        """Area, box, sums of coordinates, perimeter, and sums and extremes of grey levels."""
+        return object_moments(self.labels, self.field.images, count=self.count)
+
+    @cached_property
+    def runs(self) -> Runs:
+        """The pixels of each object as runs and stretches of flat arrays."""
+        return runs_of(self.labels, self.count)
+
+    @cached_property
+    def values(self) -> tuple[NDArray[Any], ...]:
+        """By channel the grey levels of all objects, (N,), object by object in raster order."""
+        gathered = []
+        for image in self.field.images:
+            values = np.empty(int(self.runs.offset[-1]), image.dtype)
+            self.over(kernels_runs.gather, read_only(image), values)
+            gathered.append(values)
+        return tuple(gathered)
+
+    @cached_property
+    def present(self) -> NDArray[np.bool_]:
+        """(n,) whether the object has a pixel."""
+        return np.diff(self.runs.offset) > 0
+
+    @cached_property
+    def finite(self) -> NDArray[np.bool_]:
+        """(n, C) whether the object has pixels and all of them are finite in the channel."""
+        known = np.isfinite(self.moments.squares.astype(np.float64))
+        return np.asarray(known & self.present[:, None], dtype=np.bool_)
+
+    def over(self, kernel: Callable[..., None], *arguments: Any) -> None:
+        """Call ``kernel(first, stop, runs, *arguments)`` for all objects, shared among the threads of the field."""
+        over_objects(kernel, self.runs, *arguments, threads=self.field.threads)
+
+    def in_threads(self, tasks: list[Callable[[], Any]]) -> list[Any]:
+        """The results of ``tasks`` in their order, in the threads of the field."""
+        return in_threads(tasks, self.field.threads)
+
+    def each(self, channel: int, function: Callable[[NDArray[Any]], float]) -> NDArray[np.float64]:
+        """(n,) ``function`` of the grey levels of each object, one after the other; NaN for objects without a pixel."""
+        values, offset = self.values[channel], self.runs.offset
+        found = np.full(self.count, np.nan)
+        for i in np.flatnonzero(self.present):
+            found[i] = function(values[offset[i] : offset[i + 1]])
+        return found

@@ -1,0 +1,1 @@
+"""Who else computes our features: one table for the parity tests, the benchmark and the README's figures."""

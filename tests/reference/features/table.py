@@ -1,0 +1,8 @@
+"""All rows: family, peer, tolerance."""
+
+from __future__ import annotations
+
+from tests.reference.features import basic
+from tests.reference.features.peers import PeerRow
+
+PEERS: tuple[PeerRow, ...] = (*basic.PEERS,)
