@@ -86,6 +86,7 @@ def gather(first: Any, stop: Any, runs: Runs, image: Any, values: Any) -> None:
     for i in range(first, stop):
         place = runs.offset[i]
         for run in range(runs.first[i], runs.first[i + 1]):
-            length = runs.stop[run] - runs.start[run]
-            values[place : place + length] = image[runs.row[run], runs.start[run] : runs.stop[run]]
-            place += length
+            row = image[runs.row[run]]
+            for x in range(runs.start[run], runs.stop[run]):  # assigning a slice costs more than a short run
+                values[place] = row[x]
+                place += 1
