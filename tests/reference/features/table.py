@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.reference.features import basic, intensity
+from tests.reference.features import basic, correlation, intensity
 from tests.reference.features.peers import PeerRow
 
-PEERS: tuple[PeerRow, ...] = (*basic.PEERS, *intensity.PEERS)
+PEERS: tuple[PeerRow, ...] = (*basic.PEERS, *intensity.PEERS, *correlation.PEERS)
