@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from itertools import combinations
 
 import numpy as np
@@ -41,6 +42,22 @@ def cp_measure(field: ParityField) -> Columns:
     return columns
 
 
+def costes(field: ParityField) -> Columns:
+    """Costes' coefficients by bisection."""
+    from cp_measure.core import measurecolocalization as peer
+
+    columns: Columns = {}
+    scale = np.iinfo(field.images.dtype).max if field.images.dtype.kind == "u" else 65535
+    for one, two in combinations(range(len(field.channels)), 2):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # its way to say that a value is NaN
+            found = peer.get_correlation_costes(
+                field.scaled[one], field.scaled[two], field.labels, scale_max=int(scale), fast_costes=peer.M_FASTER
+            )
+        columns.update(_named(found, field.channels[one], field.channels[two]))
+    return columns
+
+
 def _empty(field: ParityField, name: str, theirs: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Objects without a pixel in both: the peer has 0 for 0 / 0."""
     return (theirs == 0) & np.isin(name.split("_")[1], ("Overlap", "K"))
@@ -55,4 +72,5 @@ PEERS = (
         why="a correlation of nearly 0 rounds; Overlap and K over no pixels are NaN, the peer has 0",
         undefined=_empty,
     ),
+    PeerRow("costes", "cp_measure 0.3 get_correlation_costes", costes),
 )
