@@ -124,53 +124,74 @@ def _line(sums: Any, shift: Any, pair: Pair) -> Line:
 
 
 @njit(cache=True, nogil=True)
-def _first_step(level: Any, line: Line, steps: Any) -> Any:
-    """The first step of the threshold, from 0 on, that ``level`` is below (slope > 0) or no longer below (slope < 0).
-
-    Where the place is too near a step for the rounding of its computation, the comparison itself decides. ``steps + 1``
-    is never.
-    """
-    place = (level - line.offset) / line.slope * steps
-    unsure = max(1e-6, 1e-15 * steps * (1 + abs(line.offset)) / abs(line.slope))
-    place = min(max(place, -0.5), steps + 0.5)
-    step = np.int64(np.floor(place)) + 1
-    if abs(place - np.rint(place)) <= unsure:
-        rising = line.slope > 0
-        while step > 0 and (level < line.slope * ((step - 1) / steps) + line.offset) == rising:
-            step -= 1
-        while step <= steps and (level < line.slope * (step / steps) + line.offset) != rising:
-            step += 1
+def _settle(level: Any, step: Any, line: Line, steps: Any) -> Any:
+    """The first step, near ``step``, at which the comparison itself turns."""
+    rising = line.slope > 0
+    while step > 0 and (level < line.slope * ((step - 1) / steps) + line.offset) == rising:
+        step -= 1
+    while step <= steps and (level < line.slope * (step / steps) + line.offset) != rising:
+        step += 1
     return step
 
 
 @njit(cache=True, nogil=True)
-def _list_events(one: Any, two: Any, pair: Pair, line: Line, room: Room) -> Any:
-    """Fill ``enter`` and ``leave``; the first and the last step of any event, and their number.
+def _turning_steps(values: Any, scale: Any, line: Line, steps: Any, turns: Any) -> None:
+    """The first step, from 0 on, at which a pixel's threshold is above its grey level (slope > 0) or not (slope < 0).
 
-    A pixel that never leaves has ``leave`` of the step after the last.
+    ``steps + 1`` is never. Where the place is too near a step for the rounding of its computation, the comparison
+    itself decides.
+
+    values : (n,) grey levels.
+    line : threshold of the channel from that of the first one.
+    turns : (n,) int32, filled.
     """
-    steps = pair.steps
-    direct = np.float64(steps) == pair.scale_one and one.dtype.type(0.5) == one.dtype.type(0)  # whole grey levels
-    lowest, highest, events = steps + 1, 0, 0
-    identity = Line(1.0, 0.0)
+    factor, start = steps / (line.slope * scale), -line.offset * steps / line.slope
+    unsure = max(1e-6, 4e-15 * steps * (1 + abs(line.offset)) / abs(line.slope))
+    unsettled = 0
+    for k in range(values.size):
+        place = values[k] * factor + start
+        place = place if place > -0.5 else -0.5
+        place = place if place < steps + 0.5 else steps + 0.5
+        low = np.floor(place)
+        turns[k] = np.int32(low) + 1
+        unsettled += np.int64((place - low < unsure) | (place - low > 1 - unsure))
+    if unsettled == 0:
+        return
+    for k in range(values.size):
+        place = values[k] * factor + start
+        if abs(place - np.rint(place)) <= unsure:
+            turns[k] = _settle(values[k] / scale, np.int64(turns[k]), line, steps)
+
+
+@njit(cache=True, nogil=True)
+def _list_events(one: Any, two: Any, pair: Pair, line: Line, room: Room) -> Any:
+    """Fill ``enter`` and ``leave`` of all pixels; the first and the last step of any event.
+
+    What does not happen has the step after the last.
+    """
+    never = np.int32(pair.steps + 1)
+    enter, leave = room.enter[: one.size], room.leave[: one.size]
+    if np.float64(pair.steps) == pair.scale_one and one.dtype.type(0.5) == one.dtype.type(0):
+        for k in range(one.size):  # whole grey levels and steps are the same
+            enter[k] = np.int32(one[k]) + 1
+    else:
+        _turning_steps(one, pair.scale_one, Line(1.0, 0.0), pair.steps, enter)
+    _turning_steps(two, pair.scale_two, line, pair.steps, leave)
+    rising = line.slope > 0
+    lowest, highest = never, np.int32(0)
     for k in range(one.size):
-        from_one = np.int64(one[k]) + 1 if direct else _first_step(one[k] / pair.scale_one, identity, steps)
-        from_two = _first_step(two[k] / pair.scale_two, line, steps)
-        if line.slope > 0:
-            enter, leave = min(from_one, from_two), steps + 1
-        else:
-            enter, leave = from_one, from_two
-            if leave >= enter:
-                enter = leave = steps + 1
-        room.enter[k], room.leave[k] = enter, leave
-        lowest = min(lowest, enter, leave)
-        if enter <= steps:
-            highest = max(highest, enter)
-            events += 1
-        if leave <= steps:
-            highest = max(highest, leave)
-            events += 1
-    return lowest, highest, events
+        first, second = enter[k], leave[k]
+        if rising:
+            first = second if second < first else first
+            second = never
+        elif second >= first:
+            first = second = never
+        enter[k], leave[k] = first, second
+        lowest = first if first < lowest else lowest
+        lowest = second if second < lowest else lowest
+        highest = first if (first > highest) & (first < never) else highest
+        highest = second if (second > highest) & (second < never) else highest
+    return np.int64(lowest), np.int64(highest)
 
 
 @njit(cache=True, nogil=True)
@@ -191,8 +212,8 @@ def _sum_by_step(one: Any, two: Any, shift: Any, steps: Any, lowest: Any, room: 
 
 
 @njit(cache=True, nogil=True)
-def _sum_by_event(one: Any, two: Any, shift: Any, steps: Any, room: Room) -> None:
-    """Fill ``sums``: row ``k + 1`` is the background after event ``k`` of the sorted ``keys``."""
+def _sum_by_event(one: Any, two: Any, shift: Any, steps: Any, room: Room) -> Any:
+    """Fill ``sums``: row ``k + 1`` is the background after event ``k`` of the sorted ``keys``; the number of events."""
     sums, size = room.sums, 0
     number = sums.dtype.type
     for k in range(one.size):
@@ -206,6 +227,7 @@ def _sum_by_event(one: Any, two: Any, shift: Any, steps: Any, room: Room) -> Non
         k, sign = which // 2, number(2 * (which % 2) - 1)
         sums[event + 1] = sums[event]
         _add(sums[event + 1], number(one[k]) - shift[0], number(two[k]) - shift[1], sign)
+    return size
 
 
 @njit(cache=True, nogil=True)
@@ -324,16 +346,15 @@ def _costes(one: Any, two: Any, shift: Any, pair: Pair, room: Room) -> Any:
     line = _line(lit, shift, pair)
     if not (np.isfinite(line.slope) and np.isfinite(line.offset)):
         return np.nan, np.nan
-    lowest, highest, events = _list_events(one, two, pair, line, room)
+    lowest, highest = _list_events(one, two, pair, line, room)
     room.sums[0] = number(0)
     if line.slope < 0:
         room.sums[0] = everything
-    size = max(highest - lowest + 1, 0)
+    size, events = max(highest - lowest + 1, 0), 0
     if size <= SPARSE * one.size:
-        events = 0
         _sum_by_step(one, two, shift, pair.steps, lowest, room, size)
     else:
-        _sum_by_event(one, two, shift, pair.steps, room)
+        events = _sum_by_event(one, two, shift, pair.steps, room)
     step = _search(pair.steps, lowest, size, events, room)
     if step < 0:
         return np.nan, np.nan

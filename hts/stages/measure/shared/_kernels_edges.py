@@ -11,6 +11,15 @@ from numba import njit
 
 
 @njit(cache=True, nogil=True)
+def _beside(runs: Any, run: Any, labels: Any) -> Any:
+    """The labels above and below a run (its own where the frame is), and whether its ends are inside the frame."""
+    y, start, stop = runs.row[run], runs.start[run], runs.stop[run]
+    above = labels[max(y - 1, 0), start:stop]
+    below = labels[min(y + 1, labels.shape[0] - 1), start:stop]
+    return above, below, start > 0, stop < labels.shape[1]
+
+
+@njit(cache=True, nogil=True)
 def count_edges(first: Any, stop: Any, runs: Any, labels: Any, counts: Any) -> None:
     """Count the edge pixels of objects ``first <= i < stop``.
 
@@ -19,16 +28,15 @@ def count_edges(first: Any, stop: Any, runs: Any, labels: Any, counts: Any) -> N
     labels : (Y, X) int32 that the runs are of. The frame of the image is no edge.
     counts : (n,) int64, filled.
     """
-    height, width = labels.shape
     for i in range(first, stop):
-        counted = 0
+        label, counted = np.int32(i + 1), 0
         for run in range(runs.first[i], runs.first[i + 1]):
-            y, left, right = runs.row[run], runs.start[run], runs.stop[run] - 1
-            above, below = labels[max(y - 1, 0)], labels[min(y + 1, height - 1)]  # the frame is beside itself
-            for x in range(left, right + 1):
-                outside = (above[x] != i + 1) | (below[x] != i + 1)
-                outside |= ((x == left) & (left > 0)) | ((x == right) & (right < width - 1))
-                counted += np.int64(outside)
+            above, below, left, right = _beside(runs, run, labels)
+            last = above.size - 1
+            for x in range(above.size):
+                counted += np.int64((above[x] != label) | (below[x] != label))
+            counted += np.int64(left and above[0] == label and below[0] == label)
+            counted += np.int64(right and above[last] == label and below[last] == label and not (left and last == 0))
         counts[i] = counted
 
 
@@ -41,16 +49,14 @@ def list_edges(first: Any, stop: Any, runs: Any, labels: Any, edges: Any) -> Non
     labels : (Y, X) int32 that the runs are of.
     edges : see :class:`hts.stages.measure.shared.edges.Edges`; ``pixel`` is filled.
     """
-    height, width = labels.shape
     for i in range(first, stop):
-        place, pixel = edges.first[i], runs.offset[i]
+        label, place, pixel = np.int32(i + 1), edges.first[i], runs.offset[i]
         for run in range(runs.first[i], runs.first[i + 1]):
-            y, left, right = runs.row[run], runs.start[run], runs.stop[run] - 1
-            above, below = labels[max(y - 1, 0)], labels[min(y + 1, height - 1)]
-            for x in range(left, right + 1):
-                outside = (above[x] != i + 1) | (below[x] != i + 1)
-                outside |= ((x == left) & (left > 0)) | ((x == right) & (right < width - 1))
-                if outside:
-                    edges.pixel[place] = pixel
+            above, below, left, right = _beside(runs, run, labels)
+            last = above.size - 1
+            for x in range(above.size):
+                outside = (above[x] != label) | (below[x] != label)
+                if outside or (left and x == 0) or (right and x == last):
+                    edges.pixel[place] = pixel + x
                     place += 1
-                pixel += 1
+            pixel += above.size

@@ -86,7 +86,8 @@ def gather(first: Any, stop: Any, runs: Runs, image: Any, values: Any) -> None:
     for i in range(first, stop):
         place = runs.offset[i]
         for run in range(runs.first[i], runs.first[i + 1]):
-            row = image[runs.row[run]]
-            for x in range(runs.start[run], runs.stop[run]):  # assigning a slice costs more than a short run
-                values[place] = row[x]
-                place += 1
+            length = runs.stop[run] - runs.start[run]
+            source, target = image[runs.row[run], runs.start[run] : runs.stop[run]], values[place : place + length]
+            for k in range(source.size):  # places counted from 0 need no check for negative ones: a plain copy
+                target[k] = source[k]
+            place += length
