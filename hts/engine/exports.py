@@ -76,7 +76,7 @@ def export_feature_tables(plate: Plate | str | Location, results: str | Path | N
 def _write_well(
     well: Well, cells: pd.DataFrame, described: dict[str, dict[str, str]], label_names: dict[str, str]
 ) -> int:
-    sets = sorted({told["compartment"] for told in described.values() if told.get("family") != "identity"})
+    sets = sorted({told["compartment"] for told in described.values() if told.get("family", "identity") != "identity"})
     count = 0
     for field in well.fields:
         for name in sets:
@@ -86,7 +86,7 @@ def _write_well(
                 features = [column for column, told in described.items() if told.get("compartment") == name]
                 wanted = [column for column in features if not column.startswith("Metadata_")]
                 table = rows[wanted].set_index(rows[number_column(name)].rename("label"))
-                write_feature_table(Path(field.location), label, table)
+                write_feature_table(Path(str(field.location)), label, table)
                 count += 1
     return count
 

@@ -8,8 +8,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from hts.errors import StoreError, UsageError
 
 if TYPE_CHECKING:
@@ -19,7 +17,7 @@ _NAMED_BY = ("Metadata_Plate", "Metadata_Well", "Metadata_Site", "Metadata_Objec
 
 
 def annotated_data(frame: pd.DataFrame, columns: Mapping[str, Mapping[str, str]]) -> Any:
-    """A table as an ``anndata.AnnData``: features in ``X``, ``Metadata_`` columns in ``obs``, what features are in ``var``.
+    """A table as an ``anndata.AnnData``: features in ``X``, ``Metadata_`` columns in ``obs``, what they are in ``var``.
 
     Parameters
     ----------
@@ -38,16 +36,16 @@ def annotated_data(frame: pd.DataFrame, columns: Mapping[str, Mapping[str, str]]
     import pandas as pd
 
     anndata = _library("anndata")
-    features = [name for name in frame if not name.startswith("Metadata_") and frame[name].dtype.kind == "f"]
-    others = [name for name in frame if name not in features]
+    all_columns = [str(name) for name in frame]
+    features = [name for name in all_columns if not name.startswith("Metadata_") and frame[name].dtype.kind == "f"]
+    others = [name for name in all_columns if name not in features]
     named = [frame[name].astype(str) for name in _NAMED_BY if name in frame]
     names = pd.Index(["_".join(parts) for parts in zip(*named, strict=True)] if named else frame.index.astype(str))
     keys = sorted({key for name in features for key in columns.get(name, {})})
     var = pd.DataFrame({key: [columns.get(n, {}).get(key, "") for n in features] for key in keys}, index=features)
-    width = np.result_type(*(frame[name].dtype for name in features)) if features else np.float64
     obs = frame[others].set_index(names)
     obs = obs.astype({name: object for name in obs if isinstance(obs[name].dtype, pd.StringDtype)})
-    return anndata.AnnData(X=frame[features].to_numpy(width), obs=obs, var=var)
+    return anndata.AnnData(X=frame[features].to_numpy(), obs=obs, var=var)
 
 
 def write_annotated_data(path: Path, data: Any) -> None:

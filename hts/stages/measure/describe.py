@@ -41,14 +41,8 @@ def catalogue_page() -> str:
         ),
     ]
     for family in table["family"]:
-        lines += [
-            "",
-            f"### {family}",
-            "",
-            *_settings(family),
-            "| feature | unit | what it is | source |",
-            "|---|---|---|---|",
-        ]
+        lines += ["", f"### {family}", "", *_settings(family)]
+        lines += ["| feature | unit | what it is | source |", "|---|---|---|---|"]
         lines += [_row(list(rows)) for _, rows in groupby(features([family]).itertuples(), key=_alike)]
     return "\n".join(lines) + "\n"
 
