@@ -20,9 +20,7 @@ BASIC = ("shape", "intensity")
 def test_it_is_what_a_plate_would_have():
     table = hts.measure({"cells": FIELD.labels}, FIELD.images, FIELD.channels, BASIC)
     images = dict(zip(FIELD.channels, FIELD.images, strict=True))
-    pd.testing.assert_frame_equal(
-        table, measure_field({"cells": FIELD.labels}, images, MeasureParams(features=BASIC))
-    )
+    pd.testing.assert_frame_equal(table, measure_field({"cells": FIELD.labels}, images, MeasureParams(features=BASIC)))
 
 
 @pytest.mark.parametrize("threads", [2, 3])
