@@ -1,9 +1,9 @@
 """The feature catalogue on one field: `hts` beside the packages that define the features.
 
 One 2048 x 2048 field, 5 channels, 1,050 touching cells, one process. For each row of the table of peers
-(``tests/reference/features/table.py``, the same that the parity tests use): CPU time of ours on one thread and of the peer,
-their ratio, and the largest difference of values. Then the whole catalogue: seconds on one and two threads, memory above the
-arrays that it was given, and cost against cells, channels and pixels.
+(``tests/reference/features/table.py``, the same that the parity tests use): CPU time of ours on one thread and of
+the peer, their ratio, and the largest difference of values. Then the whole catalogue: seconds on one and two threads,
+memory above the arrays that it was given, and cost against cells, channels and pixels.
 
 Run ``python benchmarks/features.py [--small] [--families shape texture] [--no-peers] [--no-scaling] [--json FILE]``.
 """
@@ -24,14 +24,14 @@ from typing import Any
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))  # for tests.reference, when run as a script
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # for tests.reference, when run as a script
 
 from benchmarks._crowded import FieldSpec, cpu_seconds, make_field
 from hts.stages.measure import MeasureParams, family_names, measure_field, warm_up
 from tests.reference.features.peers import ParityField, PeerRow
 from tests.reference.features.table import PEERS
 
+ROOT = Path(__file__).resolve().parents[1]
 CHANNELS = ("DNA", "ER", "RNA", "AGP", "Mito")
 
 
@@ -47,7 +47,7 @@ def ours(field: ParityField, families: tuple[str, ...] | str, options: dict[str,
 
 
 def difference(row: PeerRow, field: ParityField, theirs: dict[str, Any]) -> tuple[float, int, int]:
-    """The largest of |ours - peer| / (|peer| + atol / rtol), which the tests hold below rtol; values, values left out."""
+    """The largest of |ours - peer| / (|peer| + atol / rtol), which the tests hold below rtol; values; left out."""
     table = ours(field, (row.family,), {row.family: row.options} if row.options else None)
     worst, count, left_out = 0.0, 0, 0
     for name, values in theirs.items():
@@ -172,16 +172,18 @@ def scaling(small: bool, rounds: int) -> list[dict[str, Any]]:
 def show(result: dict[str, Any]) -> None:
     for row in result.get("peers", []):
         print(
-            f"{row['family']:<15} {row['ratio']:7.1f} times {row['peer']} ({row['row']}): {row['ours_s'] * 1e3:.0f} ms (n = "
-            f"{row['ours_n']}) against {row['peer_s']:.2f} s (n = 1); {row['features']} features, largest difference "
-            f"{row['largest_difference']:.1e} of {row['rtol']:.0e} (+ {row['atol']:.0e}), {row['left_out']} values left out"
+            f"{row['family']:<15} {row['ratio']:7.1f} times {row['peer']} ({row['row']}): {row['ours_s'] * 1e3:.0f} ms "
+            f"(n = {row['ours_n']}) against {row['peer_s']:.2f} s (n = 1); {row['features']} features, "
+            f"largest difference {row['largest_difference']:.1e} of {row['rtol']:.0e} (+ {row['atol']:.0e}), "
+            f"{row['left_out']} of {row['values']} values left out"
         )
     for row in result.get("families", []):
         print(f"{row['family']:<15} {row['ours_s'] * 1e3:7.0f} ms, {row['ns']:.2g} ns a pixel and {row['per']}")
     everything = result["whole"]
     print(
-        f"everything: {everything['columns']} columns, {everything['cpu_s']:.2f} s CPU, one thread {everything['one_thread_s']:.2f} s, "
-        f"two {everything['two_threads_s']:.2f} s by the clock: {everything['threads_ratio']:.2f} times (n = {everything['rounds']})"
+        f"everything: {everything['columns']} columns, {everything['cpu_s']:.2f} s CPU; by the clock one thread "
+        f"{everything['one_thread_s']:.2f} s, two {everything['two_threads_s']:.2f} s: "
+        f"{everything['threads_ratio']:.2f} times (n = {everything['rounds']})"
     )
     if "memory" in result:
         print(f"memory above labels and images: {result['memory']['ratio']:.1f} times their bytes")

@@ -1,4 +1,4 @@
-"""docs/features.md is executed: its recipe, its script, its plug-in as an installed package; its catalogue is the code's."""
+"""docs/features.md is executed: its recipe, script and plug-in, installed; its catalogue is the code's."""
 
 from __future__ import annotations
 
@@ -33,10 +33,8 @@ def test_every_built_in_family_has_its_place() -> None:
 
 
 def test_its_recipe_is_valid() -> None:
-    sections = {
-        "segment": {"nuclei": {"method": "threshold"}, "cells": "nuclei"},
-        "profile": {"readout": "Count_nuclei"},
-    }
+    segment = {"nuclei": {"method": "threshold"}, "cells": {"method": "propagate", "channel": "dna", "seeds": "nuclei"}}
+    sections = {"segment": segment, "profile": {"readout": "Count_nuclei"}}
     recipe = Recipe.from_dict({"channels": {"dna": "DAPI"}, **sections, **yaml.safe_load(blocks("yaml")[0])})
     assert [family.name for family in recipe.measure.families()] == ["shape", "intensity", "texture", "neighbors"]
 

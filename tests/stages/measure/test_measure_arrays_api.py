@@ -179,7 +179,7 @@ def test_what_is_no_image_of_the_labels_is_refused(image, text):
 def test_unknown_families_and_settings_are_refused():
     with pytest.raises(UsageError, match="did you mean 'texture'"):
         hts.measure(FIELD.labels, FIELD.images, families=["textures"])
-    with pytest.raises(UsageError, match="(?s)settings of feature family texture out of: .*scales_px.*found: scale"):
+    with pytest.raises(UsageError, match=r"(?s)settings of feature family texture out of: .*scales_px.*found: scale"):
         hts.measure(FIELD.labels, FIELD.images, families=["texture"], options={"texture": {"scale": 3}})
     with pytest.raises(UsageError, match="precisions: Extra inputs"):
         hts.measure(FIELD.labels, FIELD.images, families=["shape"], precisions="float32")
