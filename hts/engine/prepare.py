@@ -17,9 +17,9 @@ from hts.errors import RecipeError, UsageError
 from hts.locations import Location, location
 from hts.model import WellId
 from hts.recipe import Recipe
+from hts.stages.measure import measuring_bytes
 from hts.stages.profile import control_kinds
 from hts.stages.profile.dose import dose_column
-from hts.stages.measure import measuring_bytes
 from hts.stages.segment import fields_in_flight, working_bytes
 from hts.store import Plate, address
 
