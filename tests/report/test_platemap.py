@@ -109,7 +109,9 @@ def test_limits_are_robust(values: list[float], limits: tuple[float, float]) -> 
     assert robust_limits(np.array(values, np.float32)) == pytest.approx(limits)
 
 
-def test_of_a_very_wide_profile_the_map_leaves_out_means_and_says_so(make_data: MakeData, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_a_very_wide_profile_the_map_leaves_out_means_and_says_so(
+    make_data: MakeData, monkeypatch: pytest.MonkeyPatch
+) -> None:
     data = make_data()
     monkeypatch.setattr(platemap, "MAP_VALUES", 300)
     keys = [feature.key for feature in plate_features(data, Grid.of(data))]
