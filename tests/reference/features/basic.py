@@ -20,6 +20,4 @@ def shape(field: ParityField) -> Columns:
     return {k: v for k, v in _all(field).items() if k.startswith("AreaShape_") and not k.endswith("_Orientation")}
 
 
-PEERS = (
-    PeerRow("shape", "scikit-image regionprops_table", shape, atol=1e-7, why="roots near 0: axes of lines"),
-)
+PEERS = (PeerRow("shape", "scikit-image regionprops_table", shape, atol=1e-7, why="roots near 0: axes of lines"),)

@@ -37,7 +37,7 @@ def cp_measure_legacy(field: ParityField) -> Columns:
     return cp_measure(field, legacy=True)
 
 
-_WHY = "deviations and displacements of nearly 0: the peer's sums of floats from 0 to 1, and of whole coordinates, round"
+_WHY = "deviations and displacements of nearly 0: sums of floats from 0 to 1, and of coordinates, round in the peer"
 
 PEERS = (
     PeerRow("intensity", "cp_measure 0.3 get_intensity", cp_measure, atol=1e-9, why=_WHY),

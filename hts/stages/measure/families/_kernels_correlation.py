@@ -101,7 +101,7 @@ def correlate_floats(first: Any, stop: Any, runs: Any, pairs: Any, compared: Com
             a_from, b_from = compared.threshold[i, a], compared.threshold[i, b]
             a_shift, b_shift = compared.shift[i, a], compared.shift[i, b]
             levels = max(compared.distinct[i, a], compared.distinct[i, b])
-            products = both_a = both_b = both_aa = both_bb = both_ab = ranked_a = ranked_b = 0.0
+            products = both_a = both_b = both_aa = both_bb = both_ab = ranked_a = ranked_b = np.float64(0)
             for k in range(begin, end):
                 one, two = np.float64(values[a, k]), np.float64(values[b, k])
                 products += (one - a_shift) * (two - b_shift)

@@ -147,7 +147,7 @@ def _turning_steps(values: Any, scale: Any, line: Line, steps: Any, turns: Any) 
     """
     factor, start = steps / (line.slope * scale), -line.offset * steps / line.slope
     unsure = max(1e-6, 4e-15 * steps * (1 + abs(line.offset)) / abs(line.slope))
-    unsettled = 0
+    unsettled = np.int64(0)
     for k in range(values.size):
         place = values[k] * factor + start
         place = place if place > -0.5 else -0.5
@@ -224,9 +224,9 @@ def _sum_by_event(one: Any, two: Any, shift: Any, steps: Any, room: Room) -> Any
     sort_keys(room.keys[:size], room.spare[:size], 32)
     for event in range(size):
         which = np.int64(room.keys[event] & np.uint64(0xFFFFFFFF))
-        k, sign = which // 2, number(2 * (which % 2) - 1)
+        pixel, sign = which // 2, number(2 * (which % 2) - 1)
         sums[event + 1] = sums[event]
-        _add(sums[event + 1], number(one[k]) - shift[0], number(two[k]) - shift[1], sign)
+        _add(sums[event + 1], number(one[pixel]) - shift[0], number(two[pixel]) - shift[1], sign)
     return size
 
 
@@ -329,7 +329,7 @@ def _prepare(one: Any, two: Any, shift: Any, lit: Any, everything: Any) -> None:
     """Sums over all pixels, and over those that are not 0 in both channels."""
     number = everything.dtype.type
     everything[:] = number(0)
-    dark = 0
+    dark = np.int64(0)
     for k in range(one.size):
         _add(everything, number(one[k]) - shift[0], number(two[k]) - shift[1], number(1))
         dark += np.int64((one[k] == 0) & (two[k] == 0))
@@ -369,7 +369,7 @@ def costes(first: Any, stop: Any, runs: Any, pair: Pair, shift: Any, usable: Any
     ----------
     pair : see :class:`Pair`.
     shift : (n, 2) int64 or float64, a grey level near the mean of each object.
-    usable : (n,) bool, whether all grey levels are finite and from 0 to 1 of the scale.
+    usable : (n,) bool, whether all grey levels are finite.
     shares : (n, 2) float64; rows where nothing is defined become NaN.
     """
     largest = 1

@@ -60,9 +60,7 @@ class CorrelationFeatures(BuiltInFamily):
     def catalogue(self, channels: tuple[str, ...]) -> tuple[FeatureInfo, ...]:
         """Nine features a pair: by feature, then by pair in the order of the channels."""
         return tuple(
-            FeatureInfo(
-                _column(name, a, b), self.name, "1", f"{a},{b}", _DEFINITIONS[name].format(a=a, b=b), _SOURCE
-            )
+            FeatureInfo(_column(name, a, b), self.name, "1", f"{a},{b}", _DEFINITIONS[name].format(a=a, b=b), _SOURCE)
             for name in _DEFINITIONS
             for one, two in combinations(channels, 2)
             for a, b in (((one, two), (two, one)) if name in _BOTH_WAYS else ((one, two),))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from hts.errors import StageError
 from hts.stages.measure.features import BuiltInFamily, FeatureInfo, channel_token
 
 if TYPE_CHECKING:
@@ -21,8 +22,8 @@ _DEFINITION = (
     "Share of the grey levels of {a} at or above its threshold that lies where {a} and {b} are above theirs; the "
     "thresholds are a point of the orthogonal regression line, the lowest above which bisection from full scale finds "
     "the pixels below to correlate; undefined for fewer than 3 pixels that are not 0 in both, for grey levels that "
-    "are constant, do not covary, or are not from 0 to full scale, where no threshold is found, and where the sum of "
-    "either channel at or above its threshold is 0"
+    "are constant or do not covary, where no threshold is found, and where the sum of either channel at or above its "
+    "threshold is 0"
 )
 
 
@@ -43,19 +44,25 @@ class CostesFeatures(BuiltInFamily):
         )
 
     def compute(self, objects: Objects) -> dict[str, NDArray[np.float64]]:
-        """(n,) values by name; NaN where undefined, and for objects without a pixel."""
+        """(n,) values by name; NaN where undefined, and for objects without a pixel.
+
+        Raises
+        ------
+        StageError
+            when a grey level inside an object is below 0 or above full scale.
+        """
         from hts.stages.measure.families import _kernels_costes as kernels
 
-        m, scales, channels = objects.moments, objects.field.full_scale, objects.channels
+        scales, channels, finite = objects.field.full_scale, objects.channels, objects.finite
+        _refuse_beyond_scale(objects)
         shift = _near_means(objects)
-        in_scale = objects.finite & (m.lowest >= 0) & (m.highest <= np.array(scales))
         columns: dict[str, NDArray[np.float64]] = {}
         for one, two in combinations(range(len(channels)), 2):
             steps = _steps(objects.values.dtype, scales[one], scales[two])
             pair = kernels.Pair(objects.values[one], objects.values[two], scales[one], scales[two], steps)
             shares = np.full((objects.count, 2), np.nan)
             both = np.ascontiguousarray(shift[:, [one, two]])
-            objects.over(kernels.costes, pair, both, in_scale[:, one] & in_scale[:, two], shares)
+            objects.over(kernels.costes, pair, both, finite[:, one] & finite[:, two], shares)
             columns[_column(channels[one], channels[two])] = shares[:, 0]
             columns[_column(channels[two], channels[one])] = shares[:, 1]
         return columns
@@ -78,3 +85,17 @@ def _near_means(objects: Objects) -> NDArray[np.generic]:
     means = np.stack([m.mean(channel) for channel in range(len(objects.channels))], axis=1)
     means = np.where(objects.finite, means, 0.0)
     return means if m.total.dtype == np.float64 else np.rint(means).astype(np.int64)
+
+
+def _refuse_beyond_scale(objects: Objects) -> None:
+    m = objects.moments
+    for channel, (role, scale) in enumerate(zip(objects.channels, objects.field.full_scale, strict=True)):
+        finite = objects.finite[:, channel]
+        low, high = m.lowest[finite, channel].min(initial=0), m.highest[finite, channel].max(initial=0)
+        if low < 0 or high > scale:
+            raise StageError(
+                f"grey levels from 0 to {scale:g} (full scale) in channel {role} for Costes' threshold",
+                found=f"{low:g} to {high:g} inside objects",
+                cause="an image in counts stored as floats, or a background subtracted to below 0",
+                fix="set full_scale to the largest grey level, and cut off what is below 0",
+            )

@@ -175,6 +175,6 @@ def _places(objects: Objects, channel: int, weights: NDArray[np.generic]) -> Col
         "Intensity_MassDisplacement": np.hypot(aside, down),
         "Location_CenterMassIntensity_X": m.sum_x / m.pixels + columns + aside,
         "Location_CenterMassIntensity_Y": m.sum_y / m.pixels + rows + down,
-        "Location_MaxIntensity_X": weights[:, kernels.PEAK_X] + float(columns),
-        "Location_MaxIntensity_Y": weights[:, kernels.PEAK_Y] + float(rows),
+        "Location_MaxIntensity_X": weights[:, kernels.PEAK_X].astype(np.float64) + columns,
+        "Location_MaxIntensity_Y": weights[:, kernels.PEAK_Y].astype(np.float64) + rows,
     }

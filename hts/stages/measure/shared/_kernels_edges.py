@@ -29,7 +29,7 @@ def count_edges(first: Any, stop: Any, runs: Any, labels: Any, counts: Any) -> N
     counts : (n,) int64, filled.
     """
     for i in range(first, stop):
-        label, counted = np.int32(i + 1), 0
+        label, counted = np.int32(i + 1), np.int64(0)
         for run in range(runs.first[i], runs.first[i + 1]):
             above, below, left, right = _beside(runs, run, labels)
             last = above.size - 1

@@ -176,7 +176,7 @@ def _count_levels(values: Any, lowest: Any, levels: Any, up_to: Any, rank_of: An
     up_to[:] = 0
     for k in range(values.size):
         up_to[np.int64(values[k]) - lowest] += 1
-    rank, total = 0, 0
+    rank, total = np.int64(0), np.int64(0)
     for k in range(up_to.size):
         count = up_to[k]
         rank_of[k] = rank
