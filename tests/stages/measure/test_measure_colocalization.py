@@ -145,9 +145,20 @@ def test_costes_of_five_pixels_by_hand():
     assert found["Costes_B_A"] == pytest.approx([60 / 110], rel=1e-14)
 
 
-def test_one_channel_has_no_pairs():
+def test_fewer_than_two_channels_have_no_pairs():
     for family in ("correlation", "costes"):
         assert measured(family, [[1, 1, 1]], np.uint16([[1, 2, 3]])) == {}
+        assert measured(family, [[1, 1, 1]]) == {}
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.float32])
+def test_threads_change_no_bit(dtype):
+    labels = np.arange(1, 26, dtype=np.int32).reshape(5, 5).repeat(9, axis=0).repeat(9, axis=1)
+    one, two = np.random.default_rng(4).integers(0, 5000, (2, *labels.shape))
+    images = {"a": one.astype(dtype), "b": (one // 2 + two).astype(dtype)}
+    params = MeasureParams(features=("intensity", "correlation", "costes"), full_scale=65535)
+    alone, shared = (measure_field({"cells": labels}, images, params, threads=threads) for threads in (1, 3))
+    assert alone.equals(shared)
 
 
 def test_many_small_objects_of_full_range():

@@ -107,6 +107,12 @@ def test_gaps_in_the_numbers_and_no_objects():
     assert measured([[0, 0]], np.uint16([[5, 6]]))["Intensity_MedianIntensity"].size == 0
 
 
+def test_no_channels():
+    assert list(measure_field({"cells": np.int32([[1]])}, {}, MeasureParams(features=("intensity",))))[-1].startswith(
+        "Metadata_"
+    )
+
+
 def test_displacements_far_from_the_origin_lose_no_digits():
     labels = np.zeros((30, 2000), np.int32)
     labels[10:20, 1900:1910] = 1

@@ -55,7 +55,7 @@ class CorrelationFeatures(BuiltInFamily):
     version = 2
     Params: ClassVar[type[FamilyParams]] = CorrelationParams
     needs = ("moments", "values", "ranks")
-    cost_ns = 3.0
+    cost_ns = 1.5
 
     def catalogue(self, channels: tuple[str, ...]) -> tuple[FeatureInfo, ...]:
         """Nine features a pair: by feature, then by pair in the order of the channels."""
@@ -82,7 +82,7 @@ class CorrelationFeatures(BuiltInFamily):
                 feature, turned = name.removesuffix("'"), name.endswith("'")
                 column = _column(feature, two, one) if turned else _column(feature, one, two)
                 columns[column] = np.where(finite, values, np.nan)
-        return columns
+        return {info.name: columns[info.name] for info in self.catalogue(channels)}
 
 
 def _column(name: str, first: str, second: str) -> str:
