@@ -12,6 +12,7 @@ from hypothesis.extra import numpy as hnp
 
 from hts.errors import StageError
 from hts.stages.measure import MeasureParams, measure_field
+from hts.stages.measure.families._kernels_costes import Line, _turning_steps
 from tests.reference.colocalization import KERNELS, doubtful
 
 INTEGERS, FLOATS, COSTES = KERNELS
@@ -61,6 +62,19 @@ def test_costes_equals_its_twin(dtype, scales, steps, side, together, middle, se
     expected = COSTES.twin(labels, images, 4, scales, steps)
     sure = ~doubtful(labels, images, 4, scales, steps)
     np.testing.assert_allclose(found[sure], expected[sure], rtol=1e-9)
+
+
+@pytest.mark.parametrize("slope", [1.0, 1 + 1e-15, 1 / 3, 2.0, 3e-9, -1.0, -1 / 3, -7.0])
+@pytest.mark.parametrize("offset", [0.0, 1 / 3, 1.0, 5e-17, -0.2, 0.1 + 0.2])
+@pytest.mark.parametrize("scale", [255.0, 51.0])
+def test_a_pixel_turns_at_the_step_at_which_the_comparison_turns(slope, offset, scale):
+    """Also where grey levels fall on a step but for rounding."""
+    values = np.arange(scale + 1).astype(np.uint16)
+    turns = np.empty(values.size, np.int32)
+    _turning_steps(values, scale, Line(slope, offset), 255, turns)
+    steps = np.arange(256) / 255
+    turned = ((values / scale)[:, None] < slope * steps + offset) == (slope > 0)
+    np.testing.assert_array_equal(turns, np.where(turned.any(axis=1), turned.argmax(axis=1), 256))
 
 
 def test_three_pixels_by_hand():

@@ -35,6 +35,10 @@ ROUNDING = 8 * 2.220446049250313e-16
 """A covariance below so much of the larger variance is none."""
 
 
+NOTHING = 1e-12
+"""A correlation of less is 0."""
+
+
 class Pair(NamedTuple):
     """A pair of channels.
 
@@ -87,11 +91,17 @@ def _spread(sums: Any, first: Any, squares: Any) -> Any:
 
 @njit(cache=True, nogil=True)
 def _correlation(sums: Any) -> Any:
-    """Pearson's correlation of the pixels; NaN for fewer than 3, and where a channel is constant."""
+    """Pearson's correlation of the pixels; NaN for fewer than 3, and where a channel is constant.
+
+    What is 0 but for rounding is 0: its sign decides where the search goes on.
+    """
     if sums[COUNT] < 3:
         return np.nan
-    squares = _spread(sums, A, AA) * _spread(sums, B, BB)
-    return _deviations(sums, A, B, AB) / np.sqrt(squares) if squares > 0 else np.nan
+    scale = np.sqrt(_spread(sums, A, AA)) * np.sqrt(_spread(sums, B, BB))
+    if scale == 0:
+        return np.nan
+    together = _deviations(sums, A, B, AB)
+    return together / scale if abs(together) > NOTHING * scale else 0.0
 
 
 @njit(cache=True, nogil=True)
