@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hts.stages.measure.shared import _kernels_runs as kernels_runs
+from hts.stages.measure.shared.hulls import Hulls, circles_of, hulls_of
 from hts.stages.measure.shared.moments import ObjectMoments, object_moments
 from hts.stages.measure.shared.runs import Runs, in_threads, over_objects, read_only, runs_of
 
@@ -92,6 +93,16 @@ class Objects:
             self.over(kernels_runs.gather, read_only(image), values)
             gathered.append(values)
         return tuple(gathered)
+
+    @cached_property
+    def hulls(self) -> Hulls:
+        """The corners of each object's convex hull."""
+        return hulls_of(self)
+
+    @cached_property
+    def circles(self) -> NDArray[np.float64]:
+        """(n, 3) row and column (of the whole field) and radius of the smallest circle around each object."""
+        return circles_of(self)
 
     @cached_property
     def present(self) -> NDArray[np.bool_]:
