@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hts.stages.measure.shared import _kernels_runs as kernels_runs
+from hts.stages.measure.shared.distance import edge_distances
 from hts.stages.measure.shared.moments import ObjectMoments, object_moments
 from hts.stages.measure.shared.runs import Runs, in_threads, over_objects, read_only, runs_of
 
@@ -92,6 +93,11 @@ class Objects:
             self.over(kernels_runs.gather, read_only(image), values)
             gathered.append(values)
         return tuple(gathered)
+
+    @cached_property
+    def edge_distance(self) -> NDArray[np.int32]:
+        """(N,) squared distance (px^2) of each pixel to the nearest one that is not of its object; outside is none."""
+        return edge_distances(self.runs, self.labels.shape, threads=self.field.threads)
 
     @cached_property
     def present(self) -> NDArray[np.bool_]:
