@@ -1,4 +1,4 @@
-"""What the outline of objects encloses: 2 x 2 neighbourhoods, holes, and the size of the convex hull."""
+"""What the outline of objects encloses: 2 x 2 neighbourhoods, holes, the size of the convex hull, and radii."""
 
 # mypy: disallow-untyped-decorators=False
 
@@ -14,7 +14,9 @@ from numba import njit
 LOWER_RIGHT, UPPER_RIGHT, LOWER_LEFT, UPPER_LEFT = 1, 2, 4, 8
 NEIGHBOURHOODS = 16
 
+# Columns of what hull_sizes and radii find.
 CONVEX_AREA, HULL_PERIMETER, MIN_FERET, MAX_FERET = range(4)
+MAXIMUM, MEAN, MEDIAN = range(3)
 
 
 @njit(cache=True, nogil=True)
@@ -242,3 +244,50 @@ def hull_sizes(first: Any, stop: Any, runs: Any, hulls: Any, found: Any) -> None
             corners[k, 1] = hulls.column[begin + k]
         found[i, CONVEX_AREA] = _convex_area(corners, size, low[:height], high[:height])
         _extent(corners, size, found[i])
+
+
+@njit(cache=True, nogil=True)
+def _middle(counts: Any, pixels: Any) -> Any:
+    """The median root of numbers that are counted: the mean of the two middle ones when ``pixels`` is even."""
+    squared, below = 0, counts[0]
+    while below <= (pixels - 1) // 2:
+        squared += 1
+        below += counts[squared]
+    lower = math.sqrt(np.float64(squared))
+    while below <= pixels // 2:
+        squared += 1
+        below += counts[squared]
+    return (lower + math.sqrt(np.float64(squared))) / 2
+
+
+@njit(cache=True, nogil=True)
+def radii(first: Any, stop: Any, runs: Any, squared: Any, found: Any) -> None:
+    """Largest, mean and median distance to the edge of objects ``first <= i < stop``.
+
+    Squared distances are counted: there are no more than pixels, as a disc of the largest is inside the object.
+
+    Parameters
+    ----------
+    squared : (N,) int32 squared distances, object by object.
+    found : (n, 3) float64; objects without a pixel are left alone.
+    """
+    largest = 0
+    for k in range(runs.offset[first], runs.offset[stop]):
+        largest = max(largest, squared[k])
+    counts = np.zeros(largest + 1, np.int64)
+    for i in range(first, stop):
+        begin, end = runs.offset[i], runs.offset[i + 1]
+        if begin == end:
+            continue
+        highest = 0
+        for k in range(begin, end):
+            counts[squared[k]] += 1
+            highest = max(highest, squared[k])
+        total = 0.0
+        for k in range(highest + 1):
+            if counts[k]:
+                total += counts[k] * math.sqrt(np.float64(k))
+        found[i, MAXIMUM] = math.sqrt(np.float64(highest))
+        found[i, MEAN] = total / (end - begin)
+        found[i, MEDIAN] = _middle(counts, end - begin)
+        counts[: highest + 1] = 0

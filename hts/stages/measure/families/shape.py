@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 _BOX = "CellProfiler's half-open box: the maximum is one past the last pixel"
 _ELLIPSE = "of the ellipse with the second moments of the object (no 1/12 pixel term, as scikit-image)"
 _CENTRES = "the centres of the object's pixels"
+_RADIUS = (
+    "distance of the object's pixels to the nearest pixel that is not of the object; outside the image none is"
+)
 _DEFINITIONS = {
     "Area": ("px^2", "Number of pixels"),
     "BoundingBoxMinimum_X": ("px", f"First column of the object; {_BOX}"),
@@ -59,6 +62,9 @@ _DEFINITIONS = {
         "px",
         "Length of the outline by Crofton's formula: crossings with lines in 4 directions (scikit-image)",
     ),
+    "MaximumRadius": ("px", f"Largest {_RADIUS}"),
+    "MeanRadius": ("px", f"Mean {_RADIUS}"),
+    "MedianRadius": ("px", f"Median {_RADIUS}"),
 }
 _KINDS = np.arange(kernels.NEIGHBOURHOODS)
 _UPPER_LEFT, _UPPER_RIGHT, _LOWER_LEFT, _LOWER_RIGHT = (
@@ -84,7 +90,7 @@ class ShapeFeatures(BuiltInFamily):
 
     name = "shape"
     version = 2
-    needs = ("moments", "runs", "hulls")
+    needs = ("moments", "runs", "hulls", "edge_distance")
 
     def catalogue(self, channels: tuple[str, ...]) -> tuple[FeatureInfo, ...]:
         """The features; the same whatever the channels."""
@@ -96,7 +102,8 @@ class ShapeFeatures(BuiltInFamily):
     def compute(self, objects: Objects) -> dict[str, NDArray[np.float64]]:
         """(n,) values by name; NaN for objects without a pixel."""
         m = objects.moments.moved(*objects.field.origin)
-        values = {"Area": m.pixels, **_box(m), **_ellipse(m), **_outline(m), **_hull(objects), **_filled(objects)}
+        values = {"Area": m.pixels, **_box(m), **_ellipse(m), **_outline(m)}
+        values |= {**_hull(objects), **_filled(objects), **_radii(objects)}
         return {f"AreaShape_{name}": values[name] for name in _DEFINITIONS}
 
 
@@ -169,3 +176,9 @@ def _filled(objects: Objects) -> dict[str, NDArray[np.float64]]:
         "FilledArea": objects.moments.pixels + holes,
         "PerimeterCrofton": np.where(present, counts @ _CROFTON, np.nan),
     }
+
+
+def _radii(objects: Objects) -> dict[str, NDArray[np.float64]]:
+    found = np.full((objects.count, 3), np.nan)
+    objects.over(kernels.radii, objects.edge_distance, found)
+    return dict(zip(("MaximumRadius", "MeanRadius", "MedianRadius"), found.T.copy(), strict=True))

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hts.stages.measure.shared import _kernels_runs as kernels_runs
+from hts.stages.measure.shared.distance import edge_distances
 from hts.stages.measure.shared.hulls import Hulls, circles_of, hulls_of
 from hts.stages.measure.shared.moments import ObjectMoments, object_moments
 from hts.stages.measure.shared.runs import Runs, in_threads, over_objects, read_only, runs_of
@@ -103,6 +104,11 @@ class Objects:
     def circles(self) -> NDArray[np.float64]:
         """(n, 3) row and column (of the whole field) and radius of the smallest circle around each object."""
         return circles_of(self)
+
+    @cached_property
+    def edge_distance(self) -> NDArray[np.int32]:
+        """(N,) squared distance (px^2) of each pixel to the nearest one that is not of its object; outside is none."""
+        return edge_distances(self.runs, self.labels.shape, threads=self.field.threads)
 
     @cached_property
     def present(self) -> NDArray[np.bool_]:
