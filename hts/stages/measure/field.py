@@ -81,14 +81,18 @@ def measure_field(
     data: dict[str, NDArray[Any]] = _identities(there, rows, at_frame)
     for name in measured_objects(names, chosen):
         data.update(_features(name, field, rows, chosen))
+        field.sets[name].release()
     return pd.DataFrame({column: data[column] for column in columns})
 
 
-def warm_up(params: MeasureParams | None = None) -> None:
-    """Load or compile the kernels of these families for 8 and 16 bits and for floats, so that no field pays for it."""
+def warm_up(params: MeasureParams | None = None, dtypes: tuple[str, ...] = ("uint16", "float32")) -> None:
+    """Load or compile the kernels of these families for images of these types, so that no field pays for it.
+
+    8 bits are measured as 16.
+    """
     labels = np.repeat(np.repeat(np.array([[1, 2], [0, 3]], np.int32), 8, axis=0), 8, axis=1)
-    for dtype in (np.uint8, np.uint16, np.float32):
-        image = np.arange(labels.size).reshape(labels.shape).astype(dtype)
+    for dtype in dtypes:
+        image = (np.arange(labels.size).reshape(labels.shape) / labels.size).astype(dtype)
         measure_field({"objects": labels}, {"a": image, "b": image}, _on_any_field(params))
 
 
