@@ -25,11 +25,13 @@ Point = tuple[int, int]
 DEGREE = 4
 
 
-def objects_of(labels: Labels, count: int, image: NDArray[Any] | None = None) -> Objects:
+def objects_of(
+    labels: Labels, count: int, image: NDArray[Any] | None = None, origin: tuple[int, int] = (3, 5)
+) -> Objects:
     """A field of which three threads share the work, somewhere in a larger one."""
     images = np.zeros((0, *labels.shape), np.uint16) if image is None else image[None]
     shape = (labels.shape[0] + 50, labels.shape[1] + 70)
-    field = FieldData({"cells": labels}, images, ("dna",) * len(images), count, (3, 5), shape, (1.0,) * len(images), 3)
+    field = FieldData({"cells": labels}, images, ("dna",) * len(images), count, origin, shape, (1.0,) * len(images), 3)
     return field.sets["cells"]
 
 

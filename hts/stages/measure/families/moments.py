@@ -67,17 +67,13 @@ class MomentFeatures(BuiltInFamily):
 def _spatial_definitions() -> list[tuple[str, int, int, str]]:
     """Name, powers and definition of the spatial, central and normalised moments, in CellProfiler's order."""
     found = [
-        (f"{kind}Moment_{p}_{q}", p, q, f"Sum of row^{p} times column^{q} of the pixels, counted from {zero}")
+        (f"{kind}Moment_{p}_{q}", p, q, f"Sum of row^p times column^q (p_q in the name) of the pixels, from {zero}")
         for kind, zero in (("Spatial", "the first row and column of the object"), ("Central", "their means"))
         for p in range(POWERS - 1)
         for q in range(POWERS)
     ]
-    for p in range(POWERS):
-        for q in range(POWERS):
-            text = f"Central moment {p} {q} over area^{(p + q) / 2 + 1:g}, the same for an enlarged object"
-            text += "; undefined for a sum of powers below 2, as in CellProfiler" if p + q < 2 else ""
-            found.append((f"NormalizedMoment_{p}_{q}", p, q, text))
-    return found
+    text = "Central moment p_q over area^((p + q) / 2 + 1), so that size does not matter; undefined for p + q < 2"
+    return found + [(f"NormalizedMoment_{p}_{q}", p, q, text) for p in range(POWERS) for q in range(POWERS)]
 
 
 def _normalized(central: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -16,11 +16,22 @@ if TYPE_CHECKING:
 
 _SOURCE = "CellProfiler 4 MeasureObjectIntensityDistribution"
 
+_MOMENT = (
+    "Zernike moment of degree n and order m (n_m in the name) of the grey levels in the smallest circle around the "
+    "object"
+)
+_DEFINITIONS = {
+    "Magnitude": f"Magnitude of the {_MOMENT}, over its number of pixels; undefined for one pixel",
+    "Phase": f"Phase of the {_MOMENT}: the angle whose sine goes with the real and whose cosine goes with the "
+    "imaginary part, -pi to pi, as CellProfiler has it; means nothing where the magnitude is about 0; undefined for one "
+    "pixel",
+}
+
 
 class RadialZernikeParams(FamilyParams):
-    """degree : highest degree of the polynomials; CellProfiler's is 9, which gives 60 features a channel."""
+    """How many polynomials."""
 
-    degree: int = Field(9, ge=0, le=MAX_DEGREE)
+    degree: int = Field(9, ge=0, le=MAX_DEGREE, description="highest degree; CellProfiler's gives 60 features a channel")
 
 
 class RadialZernikeFeatures(BuiltInFamily):
@@ -35,7 +46,7 @@ class RadialZernikeFeatures(BuiltInFamily):
         """Magnitude and phase of the moments by channel, degree and order."""
         return tuple(
             FeatureInfo(
-                _name(kind, role, n, m), self.name, unit, role, _definition(kind, n, m) + f", channel {role}", _SOURCE
+                _name(kind, role, n, m), self.name, unit, role, f"{_DEFINITIONS[kind]}, channel {role}", _SOURCE
             )
             for role in channels
             for kind, unit in (("Magnitude", "count"), ("Phase", "radian"))
@@ -61,13 +72,3 @@ class RadialZernikeFeatures(BuiltInFamily):
 
 def _name(kind: str, role: str, n: int, m: int) -> str:
     return f"RadialDistribution_Zernike{kind}_{channel_token(role)}_{n}_{m}"
-
-
-def _definition(kind: str, n: int, m: int) -> str:
-    moment = f"Zernike moment of degree {n} and order {m} of the grey levels in the smallest circle around the object"
-    if kind == "Magnitude":
-        return f"Magnitude of the {moment}, over its number of pixels; undefined for one pixel"
-    return (
-        f"Phase of the {moment}: the angle whose sine goes with the real and whose cosine with the imaginary part, "
-        "-pi to pi, as CellProfiler has it (means nothing where the magnitude is about 0); undefined for one pixel"
-    )

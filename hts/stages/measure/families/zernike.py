@@ -14,11 +14,16 @@ from hts.stages.measure.shared.zernike import MAX_DEGREE, shape_moments, zernike
 if TYPE_CHECKING:
     from hts.stages.measure.shared.objects import Objects
 
+_DEFINITION = (
+    "Magnitude of the Zernike moment of degree n and order m (n_m in the name) of the pixels in their smallest "
+    "enclosing circle, over the area of that circle; undefined for one pixel"
+)
+
 
 class ZernikeParams(FamilyParams):
-    """degree : highest degree of the polynomials; CellProfiler's is 9, which gives 30 features."""
+    """How many polynomials."""
 
-    degree: int = Field(9, ge=0, le=MAX_DEGREE)
+    degree: int = Field(9, ge=0, le=MAX_DEGREE, description="highest degree; CellProfiler's gives 30 features")
 
 
 class ZernikeFeatures(BuiltInFamily):
@@ -37,8 +42,7 @@ class ZernikeFeatures(BuiltInFamily):
                 self.name,
                 "1",
                 None,
-                f"Magnitude of the Zernike moment of degree {n} and order {m} of the pixels in their smallest "
-                "enclosing circle, over the area of that circle; undefined for one pixel",
+                _DEFINITION,
                 "CellProfiler 4 MeasureObjectSizeShape",
             )
             for n, m in zernike_indices(self.params.degree)
