@@ -93,9 +93,11 @@ def _sizes(data: bytes, shape: tuple[int, int]) -> Columns:
         found[f"NormalizedMoment_{p}_{q}"] = size / area ** ((p + q) / 2 + 1)
     found |= _hu_sizes(labels, {k: found[f"NormalizedMoment_{k[0]}_{k[1]}"] for k in central})
     variance = (central[2, 0] + central[0, 2]) / area
-    return found | {f"InertiaTensor_{p}_{q}": variance for p in (0, 1) for q in (0, 1)} | {
-        f"InertiaTensorEigenvalues_{k}": variance for k in (0, 1)
-    }
+    return (
+        found
+        | {f"InertiaTensor_{p}_{q}": variance for p in (0, 1) for q in (0, 1)}
+        | {f"InertiaTensorEigenvalues_{k}": variance for k in (0, 1)}
+    )
 
 
 def _hu_sizes(labels: NDArray[np.int32], size: dict[tuple[int, int], NDArray[np.float64]]) -> Columns:

@@ -199,7 +199,7 @@ def _convex_area(corners: Any, size: Any, low: Any, high: Any) -> Any:
 def _extent(corners: Any, size: Any, found: Any) -> None:
     """Perimeter of the hull, smallest distance of parallel lines around it, largest distance of corners."""
     widest = np.int64(0)
-    narrowest = np.inf
+    narrowest: Any = np.inf
     found[HULL_PERIMETER] = 0.0
     for k in range(size):
         following = 0 if k + 1 == size else k + 1

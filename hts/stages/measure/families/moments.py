@@ -35,6 +35,7 @@ class MomentFeatures(BuiltInFamily):
     name = "moments"
     version = 1
     needs = ("runs",)
+    cost_ns = 4.0
 
     def catalogue(self, channels: tuple[str, ...]) -> tuple[FeatureInfo, ...]:
         """The 53 features; the same whatever the channels."""
@@ -56,9 +57,7 @@ class MomentFeatures(BuiltInFamily):
             central[:, p, q] = np.where(objects.present, 0.0, np.nan)
         normalized = _normalized(central)
         tables = {"SpatialMoment": raw, "CentralMoment": central, "NormalizedMoment": normalized}
-        values = {
-            name: tables[name.partition("_")[0]][:, p, q].copy() for name, p, q, _ in _spatial_definitions()
-        }
+        values = {name: tables[name.partition("_")[0]][:, p, q].copy() for name, p, q, _ in _spatial_definitions()}
         values |= {f"HuMoment_{k}": column for k, column in enumerate(_hu(normalized))}
         values |= _inertia(central)
         return {f"AreaShape_{name}": column for name, column in values.items()}

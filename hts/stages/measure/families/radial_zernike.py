@@ -23,15 +23,17 @@ _MOMENT = (
 _DEFINITIONS = {
     "Magnitude": f"Magnitude of the {_MOMENT}, over its number of pixels; undefined for one pixel",
     "Phase": f"Phase of the {_MOMENT}: the angle whose sine goes with the real and whose cosine goes with the "
-    "imaginary part, -pi to pi, as CellProfiler has it; means nothing where the magnitude is about 0; undefined for one "
-    "pixel",
+    "imaginary part, -pi to pi, as CellProfiler has it; means nothing where the magnitude is about 0; undefined for "
+    "one pixel",
 }
 
 
 class RadialZernikeParams(FamilyParams):
     """How many polynomials."""
 
-    degree: int = Field(9, ge=0, le=MAX_DEGREE, description="highest degree; CellProfiler's gives 60 features a channel")
+    degree: int = Field(
+        9, ge=0, le=MAX_DEGREE, description="highest degree; CellProfiler's gives 60 features a channel"
+    )
 
 
 class RadialZernikeFeatures(BuiltInFamily):
@@ -41,6 +43,7 @@ class RadialZernikeFeatures(BuiltInFamily):
     version = 1
     Params = RadialZernikeParams
     needs = ("moments", "runs", "values", "hulls", "circles")
+    cost_ns = 7.0
 
     def catalogue(self, channels: tuple[str, ...]) -> tuple[FeatureInfo, ...]:
         """Magnitude and phase of the moments by channel, degree and order."""

@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 _BOX = "CellProfiler's half-open box: the maximum is one past the last pixel"
 _ELLIPSE = "of the ellipse with the second moments of the object (no 1/12 pixel term, as scikit-image)"
 _CENTRES = "the centres of the object's pixels"
-_RADIUS = (
-    "distance of the object's pixels to the nearest pixel that is not of the object; outside the image none is"
-)
+_RADIUS = "distance of the object's pixels to the nearest pixel that is not of the object; outside the image none is"
 _DEFINITIONS = {
     "Area": ("px^2", "Number of pixels"),
     "BoundingBoxMinimum_X": ("px", f"First column of the object; {_BOX}"),
@@ -66,15 +64,19 @@ _DEFINITIONS = {
     "MeanRadius": ("px", f"Mean {_RADIUS}"),
     "MedianRadius": ("px", f"Median {_RADIUS}"),
 }
+_CELLPROFILER = "CellProfiler 4 MeasureObjectSizeShape"
+_SOURCES = {
+    "Convexity": "Russ, The Image Processing Handbook",
+    "FilledArea": "scikit-image regionprops",
+    "PerimeterCrofton": "scikit-image regionprops",
+}
 _KINDS = np.arange(kernels.NEIGHBOURHOODS)
 _UPPER_LEFT, _UPPER_RIGHT, _LOWER_LEFT, _LOWER_RIGHT = (
-    _KINDS & pixel > 0
-    for pixel in (kernels.UPPER_LEFT, kernels.UPPER_RIGHT, kernels.LOWER_LEFT, kernels.LOWER_RIGHT)
+    _KINDS & pixel > 0 for pixel in (kernels.UPPER_LEFT, kernels.UPPER_RIGHT, kernels.LOWER_LEFT, kernels.LOWER_RIGHT)
 )
 # A corner at the lower right of a piece counts 1; one that is missing, or where two pixels only touch there, -1.
-_EULER = (
-    1 * (_UPPER_LEFT & ~_UPPER_RIGHT & ~_LOWER_LEFT & ~_LOWER_RIGHT)
-    - 1 * (_UPPER_RIGHT & _LOWER_LEFT & ~_LOWER_RIGHT)
+_EULER = 1 * (_UPPER_LEFT & ~_UPPER_RIGHT & ~_LOWER_LEFT & ~_LOWER_RIGHT) - 1 * (
+    _UPPER_RIGHT & _LOWER_LEFT & ~_LOWER_RIGHT
 )
 # Where lines in four directions cross the outline one way; diagonals are 1/sqrt(2) px apart.
 _CROFTON = (np.pi / 4) * (
@@ -91,11 +93,12 @@ class ShapeFeatures(BuiltInFamily):
     name = "shape"
     version = 2
     needs = ("moments", "runs", "hulls", "edge_distance")
+    cost_ns = 28.0
 
     def catalogue(self, channels: tuple[str, ...]) -> tuple[FeatureInfo, ...]:
         """The features; the same whatever the channels."""
         return tuple(
-            FeatureInfo(f"AreaShape_{name}", self.name, unit, None, definition)
+            FeatureInfo(f"AreaShape_{name}", self.name, unit, None, definition, _SOURCES.get(name, _CELLPROFILER))
             for name, (unit, definition) in _DEFINITIONS.items()
         )
 

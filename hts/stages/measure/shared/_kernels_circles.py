@@ -35,7 +35,7 @@ def _nearest_view(points: Any, size: Any, s0: Any, s1: Any) -> Any:
     nearest = -1
     smallest = at_0 = at_1 = np.inf
     for v in range(size):
-        if v == s0 or v == s1:
+        if v in (s0, s1):
             continue
         angle_1 = _angle(points[s1], points[s0], points[v])
         angle_0 = _angle(points[s0], points[s1], points[v])

@@ -67,9 +67,10 @@ def _moments(sums: NDArray[np.float64], degree: int) -> NDArray[np.complex128]:
 @cache
 def zernike_matrix(degree: int) -> NDArray[np.complex128]:
     """(Z, K) the polynomials as combinations of T_q(y) T_p(x), in the kernels' order of the products."""
-    powers = np.zeros((degree + 1, degree + 1))
-    for k in range(degree + 1):
-        powers[k, : k + 1] = chebyshev.poly2cheb([0.0] * k + [1.0])
+    powers = np.zeros((degree + 1, degree + 1))  # row k: x^k in Chebyshev polynomials
+    powers[0, 0] = 1.0
+    for k in range(degree):
+        powers[k + 1, : k + 2] = chebyshev.chebmulx(powers[k, : k + 1])  # type: ignore[no-untyped-call]
     rows = []
     for n, m in zernike_indices(degree):
         polynomial = powers.T @ _polynomial(n, m, degree) @ powers
