@@ -26,7 +26,8 @@ def _angle(corner: Any, first: Any, second: Any) -> Any:
     u_row, u_column = first[0] - corner[0], first[1] - corner[1]
     v_row, v_column = second[0] - corner[0], second[1] - corner[1]
     lengths = (u_row * u_row + u_column * u_column) * (v_row * v_row + v_column * v_column)
-    return abs(math.acos((u_row * v_row + u_column * v_column) / math.sqrt(lengths)))
+    cosine = (u_row * v_row + u_column * v_column) / math.sqrt(lengths)
+    return math.acos(min(max(cosine, -1.0), 1.0))
 
 
 @njit(cache=True, nogil=True)
