@@ -1,0 +1,295 @@
+"""Granularity: resampling, erosion, opening by reconstruction, and means over objects of what is resampled.
+
+Images are never negative, so that the bits of their doubles, read as integers, are in the same order: where values
+are only compared and never computed with, kernels take those integers, which are compared twice as fast.
+"""
+
+# mypy: disallow-untyped-decorators=False
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from hts.stages.measure.shared._kernels_runs import Runs
+
+
+class Axis(NamedTuple):
+    """Where the samples of one axis lie on another grid.
+
+    below, above : (m,) int32, the two neighbours; ``below`` is -1 where a sample lies outside.
+    share : (m,) float64, the share of ``above``; the other has the rest.
+    """
+
+    below: NDArray[np.int32]
+    above: NDArray[np.int32]
+    share: NDArray[np.float64]
+
+
+class Weights(NamedTuple):
+    """For every object how much each pixel of a coarse plane counts: its elements are ``offset[i] : offset[i + 1]``.
+
+    offset : (n + 1,) int64
+    place : (W,) int32, index in the flat plane
+    weight : (W,) float64
+    """
+
+    offset: NDArray[np.int64]
+    place: NDArray[np.int32]
+    weight: NDArray[np.float64]
+
+
+@njit(cache=True, nogil=True)
+def sample(image: Any, rows: Axis, columns: Axis, sampled: Any) -> None:
+    """Fill ``sampled`` (m, k) float64 from ``image`` (Y, X) by linear interpolation; 0 where a sample lies outside.
+
+    Parameters
+    ----------
+    image : (Y, X) uint16, float32 or float64, finite.
+    rows, columns : of m and k samples.
+    """
+    for y in range(rows.below.size):
+        if rows.below[y] < 0:
+            sampled[y] = 0.0
+            continue
+        above, below, share = image[rows.below[y]], image[rows.above[y]], rows.share[y]
+        for x in range(columns.below.size):
+            left, right, across = columns.below[x], columns.above[x], columns.share[x]
+            if left < 0:
+                sampled[y, x] = 0.0
+                continue
+            upper = (1.0 - across) * above[left] + across * above[right]
+            lower = (1.0 - across) * below[left] + across * below[right]
+            sampled[y, x] = (1.0 - share) * upper + share * lower
+
+
+@njit(cache=True, nogil=True)
+def erode(image: Any, reach: Any, eroded: Any) -> None:
+    """The smallest value under a shape that is symmetric and convex; what is outside the image does not count.
+
+    Parameters
+    ----------
+    image : (Y, X) float64 or int64.
+    reach : (r + 1,) int64, pixels to the left and right that the shape covers 0 … r rows from its centre; falls.
+    eroded : (Y, X) of the same type, filled.
+    """
+    height, width = image.shape
+    widest = reach[0]
+    row = np.empty(width, image.dtype)
+    eroded[:] = image
+    for y in range(height):
+        row[:] = image[y]
+        for across in range(widest + 1):
+            if across > 0:
+                _widen(image[y], across, row)
+            for down in range(reach.size):
+                if reach[down] == across:
+                    if y >= down:
+                        _lower(eroded[y - down], row)
+                    if down > 0 and y + down < height:
+                        _lower(eroded[y + down], row)
+
+
+@njit(cache=True, nogil=True)
+def _widen(values: Any, across: Any, row: Any) -> None:
+    """Lower ``row`` to the values ``across`` to its left and right."""
+    width = row.size
+    for x in range(width - across):
+        row[x] = values[x + across] if values[x + across] < row[x] else row[x]
+    for x in range(across, width):
+        row[x] = values[x - across] if values[x - across] < row[x] else row[x]
+
+
+@njit(cache=True, nogil=True)
+def _lower(target: Any, row: Any) -> None:
+    for x in range(row.size):
+        target[x] = row[x] if row[x] < target[x] else target[x]
+
+
+@njit(cache=True, nogil=True)
+def reconstruct(mask: Any, image: Any, queue: Any, waiting: Any) -> None:
+    """Let the values of ``image`` spread to the 4 neighbours, never above ``mask``, until nothing changes.
+
+    Two passes over the image carry values most of the way, a queue does the rest (Vincent 1993, IEEE Trans. Image
+    Process. 2, 176).
+
+    Parameters
+    ----------
+    mask : (Y, X) int64, at least ``image`` everywhere.
+    image : (Y, X) int64, changed in place.
+    queue : (Y * X,) int32 working memory.
+    waiting : (Y * X,) uint8 working memory; zeros, before and after.
+    """
+    height, width = image.shape
+    for y in range(height):
+        if y > 0:
+            _spread_down(image[y - 1], mask[y], image[y])
+        _spread_right(mask[y], image[y])
+    for y in range(height - 1, -1, -1):
+        if y < height - 1:
+            _spread_down(image[y + 1], mask[y], image[y])
+        _spread_left(mask[y], image[y])
+    _spread_rest(mask, image, queue, waiting)
+
+
+@njit(cache=True, nogil=True)
+def _spread_down(above: Any, mask: Any, row: Any) -> None:
+    for x in range(row.size):
+        reached = above[x] if above[x] < mask[x] else mask[x]
+        row[x] = reached if reached > row[x] else row[x]
+
+
+@njit(cache=True, nogil=True)
+def _spread_right(mask: Any, row: Any) -> None:
+    carried = row[0]
+    for x in range(1, row.size):
+        carried = carried if carried < mask[x] else mask[x]
+        carried = carried if carried > row[x] else row[x]
+        row[x] = carried
+
+
+@njit(cache=True, nogil=True)
+def _spread_left(mask: Any, row: Any) -> None:
+    carried = row[row.size - 1]
+    for x in range(row.size - 2, -1, -1):
+        carried = carried if carried < mask[x] else mask[x]
+        carried = carried if carried > row[x] else row[x]
+        row[x] = carried
+
+
+@njit(cache=True, nogil=True)
+def _spread_rest(mask: Any, image: Any, queue: Any, waiting: Any) -> None:
+    """Carry on from the pixels that are higher than their right or lower neighbour may become.
+
+    The last pass has served the neighbours to the left and above. A pixel waits at most once, so that the ring has room.
+    """
+    height, width = image.shape
+    flat, limit = image.ravel(), mask.ravel()
+    head = queued = 0
+    for y in range(height):
+        if _settled(mask, image, y):
+            continue
+        for x in range(width):
+            right, lower = y * width + min(x + 1, width - 1), min(y + 1, height - 1) * width + x
+            here = flat[y * width + x]
+            if (flat[right] < here and flat[right] < limit[right]) or (flat[lower] < here and flat[lower] < limit[lower]):
+                queue[queued] = y * width + x
+                waiting[y * width + x] = 1
+                queued += 1
+    while queued > 0:
+        place = np.int64(queue[head])
+        head = head + 1 if head + 1 < queue.size else 0
+        queued -= 1
+        waiting[place] = 0
+        y = place // width
+        x = place - y * width
+        for near in range(4):
+            if (near == 0 and x > 0) or (near == 1 and x < width - 1):
+                other = place + 2 * near - 1
+            elif (near == 2 and y > 0) or (near == 3 and y < height - 1):
+                other = place + (2 * near - 5) * width
+            else:
+                continue
+            reached = flat[place] if flat[place] < limit[other] else limit[other]
+            if flat[other] < reached:
+                flat[other] = reached
+                if waiting[other] == 0:
+                    waiting[other] = 1
+                    tail = head + queued
+                    queue[tail if tail < queue.size else tail - queue.size] = other
+                    queued += 1
+
+
+@njit(cache=True, nogil=True)
+def _settled(mask: Any, image: Any, y: Any) -> Any:
+    """Whether no pixel of the row can raise its right or its lower neighbour."""
+    height, width = image.shape
+    row, limit = image[y], mask[y]
+    open_pixels = 0
+    for x in range(width - 1):
+        open_pixels += (row[x + 1] < row[x]) & (row[x + 1] < limit[x + 1])
+    if y < height - 1:
+        below, limit_below = image[y + 1], mask[y + 1]
+        for x in range(width):
+            open_pixels += (below[x] < row[x]) & (below[x] < limit_below[x])
+    return open_pixels == 0
+
+
+@njit(cache=True, nogil=True)
+def count_weights(first: Any, stop: Any, runs: Runs, rows: Axis, columns: Axis, size: Any, counts: Any) -> None:
+    """How many pixels of a coarse plane the objects ``first <= i < stop`` lie over.
+
+    Parameters
+    ----------
+    rows, columns : where each row and column of the field lies on the coarse plane.
+    size : (Y, X) of the coarse plane.
+    counts : (n,) int64, filled.
+    """
+    plane, touched = np.zeros(size[0] * size[1]), np.empty(size[0] * size[1], np.int32)
+    for i in range(first, stop):
+        counts[i] = _weigh(i, runs, rows, columns, size[1], plane, touched)
+        for number in range(counts[i]):
+            plane[touched[number]] = 0.0
+
+
+@njit(cache=True, nogil=True)
+def list_weights(first: Any, stop: Any, runs: Runs, rows: Axis, columns: Axis, size: Any, weights: Weights) -> None:
+    """Fill the elements of ``weights`` of objects ``first <= i < stop``; the rest is as in :func:`count_weights`."""
+    plane, touched = np.zeros(size[0] * size[1]), np.empty(size[0] * size[1], np.int32)
+    for i in range(first, stop):
+        count = _weigh(i, runs, rows, columns, size[1], plane, touched)
+        start = weights.offset[i]
+        for number in range(count):
+            weights.place[start + number] = touched[number]
+            weights.weight[start + number] = plane[touched[number]]
+            plane[touched[number]] = 0.0
+
+
+@njit(cache=True, nogil=True)
+def _weigh(i: Any, runs: Runs, rows: Axis, columns: Axis, width: Any, plane: Any, touched: Any) -> Any:
+    """Add the shares of all pixels of an object to ``plane``; the number of places that are touched."""
+    count = 0
+    for run in range(runs.first[i], runs.first[i + 1]):
+        y = runs.row[run]
+        if rows.below[y] < 0:
+            continue
+        x, stop = np.int64(runs.start[run]), np.int64(runs.stop[run])
+        while x < stop:
+            left, right = np.int64(columns.below[x]), np.int64(columns.above[x])
+            to_left = to_right = 0.0
+            while x < stop and columns.below[x] == left:
+                to_right += columns.share[x]
+                to_left += 1.0 - columns.share[x]
+                x += 1
+            if left >= 0:
+                upper, lower, share = np.int64(rows.below[y]) * width, np.int64(rows.above[y]) * width, rows.share[y]
+                count = _add(upper + left, (1.0 - share) * to_left, plane, touched, count)
+                count = _add(upper + right, (1.0 - share) * to_right, plane, touched, count)
+                count = _add(lower + left, share * to_left, plane, touched, count)
+                count = _add(lower + right, share * to_right, plane, touched, count)
+    return count
+
+
+@njit(cache=True, nogil=True)
+def _add(place: Any, weight: Any, plane: Any, touched: Any, count: Any) -> Any:
+    """Add a weight; the number of places that are touched, this one included."""
+    if weight > 0.0:
+        if plane[place] == 0.0:
+            touched[count] = place
+            count += 1
+        plane[place] += weight
+    return count
+
+
+@njit(cache=True, nogil=True)
+def weighted_sums(weights: Weights, plane: Any, sums: Any) -> None:
+    """Fill ``sums`` (n,) float64: over the pixels of each object what ``plane`` (Y, X) float64 is there."""
+    flat = plane.ravel()
+    for i in range(sums.size):
+        total = 0.0
+        for element in range(weights.offset[i], weights.offset[i + 1]):
+            total += weights.weight[element] * flat[weights.place[element]]
+        sums[i] = total
