@@ -1,8 +1,4 @@
-"""Granularity: resampling, erosion, opening by reconstruction, and means over objects of what is resampled.
-
-Images are never negative, so that the bits of their doubles, read as integers, are in the same order: where values
-are only compared and never computed with, kernels take those integers, which are compared twice as fast.
-"""
+"""Granularity: resampling, erosion, reconstruction, and sums over objects of what has been resampled."""
 
 # mypy: disallow-untyped-decorators=False
 
@@ -72,13 +68,13 @@ def erode(image: Any, reach: Any, eroded: Any) -> None:
 
     Parameters
     ----------
-    image : (Y, X) float64 or int64.
+    image : (Y, X) float64.
     reach : (r + 1,) int64, pixels to the left and right that the shape covers 0 … r rows from its centre; falls.
-    eroded : (Y, X) of the same type, filled.
+    eroded : (Y, X) float64, filled.
     """
     height, width = image.shape
     widest = reach[0]
-    row = np.empty(width, image.dtype)
+    row = np.empty(width)
     eroded[:] = image
     for y in range(height):
         row[:] = image[y]
@@ -113,72 +109,88 @@ def _lower(target: Any, row: Any) -> None:
 def reconstruct(mask: Any, image: Any, queue: Any, waiting: Any) -> None:
     """Let the values of ``image`` spread to the 4 neighbours, never above ``mask``, until nothing changes.
 
-    Two passes over the image carry values most of the way, a queue does the rest (Vincent 1993, IEEE Trans. Image
-    Process. 2, 176).
+    One sweep downwards and one upwards, each along its rows in both directions, carry values most of the way; a queue
+    does the rest (after Vincent 1993, IEEE Trans. Image Process. 2, 176). The sweeps take turns row by row: every step
+    waits for the one before, and four that do not wait for one another cost hardly more than one.
 
     Parameters
     ----------
-    mask : (Y, X) int64, at least ``image`` everywhere.
-    image : (Y, X) int64, changed in place.
+    mask : (Y, X) float64, at least ``image`` everywhere.
+    image : (Y, X) float64, changed in place.
     queue : (Y * X,) int32 working memory.
     waiting : (Y * X,) uint8 working memory; zeros, before and after.
     """
-    height, width = image.shape
-    for y in range(height):
-        if y > 0:
-            _spread_down(image[y - 1], mask[y], image[y])
-        _spread_right(mask[y], image[y])
-    for y in range(height - 1, -1, -1):
-        if y < height - 1:
-            _spread_down(image[y + 1], mask[y], image[y])
-        _spread_left(mask[y], image[y])
-    _spread_rest(mask, image, queue, waiting)
+    height = image.shape[0]
+    _spread_along(mask[0], image[0], mask[height - 1], image[height - 1])
+    for y in range(1, height):
+        up = height - 1 - y
+        _spread_across(image[y - 1], mask[y], image[y])
+        _spread_across(image[up + 1], mask[up], image[up])
+        _spread_along(mask[y], image[y], mask[up], image[up])
+    _spread_rest(mask, image, queue, _enqueue(mask, image, queue, waiting), waiting)
 
 
 @njit(cache=True, nogil=True)
-def _spread_down(above: Any, mask: Any, row: Any) -> None:
+def _spread_across(source: Any, mask: Any, row: Any) -> None:
+    """Raise a row to a neighbouring one."""
     for x in range(row.size):
-        reached = above[x] if above[x] < mask[x] else mask[x]
+        reached = source[x] if source[x] < mask[x] else mask[x]
         row[x] = reached if reached > row[x] else row[x]
 
 
 @njit(cache=True, nogil=True)
-def _spread_right(mask: Any, row: Any) -> None:
-    carried = row[0]
-    for x in range(1, row.size):
-        carried = carried if carried < mask[x] else mask[x]
-        carried = carried if carried > row[x] else row[x]
-        row[x] = carried
+def _spread_along(mask_a: Any, row_a: Any, mask_b: Any, row_b: Any) -> None:
+    """Raise two rows, to the right and to the left at once; where the ways cross, each goes on with what it finds."""
+    last = row_a.size - 1
+    right_a, right_b, left_a, left_b = row_a[0], row_b[0], row_a[last], row_b[last]
+    for x in range(1, row_a.size):
+        right_a = right_a if right_a < mask_a[x] else mask_a[x]
+        right_b = right_b if right_b < mask_b[x] else mask_b[x]
+        right_a = right_a if right_a > row_a[x] else row_a[x]
+        right_b = right_b if right_b > row_b[x] else row_b[x]
+        row_a[x] = right_a
+        row_b[x] = right_b
+        back = last - x
+        left_a = left_a if left_a < mask_a[back] else mask_a[back]
+        left_b = left_b if left_b < mask_b[back] else mask_b[back]
+        left_a = left_a if left_a > row_a[back] else row_a[back]
+        left_b = left_b if left_b > row_b[back] else row_b[back]
+        row_a[back] = left_a
+        row_b[back] = left_b
 
 
 @njit(cache=True, nogil=True)
-def _spread_left(mask: Any, row: Any) -> None:
-    carried = row[row.size - 1]
-    for x in range(row.size - 2, -1, -1):
-        carried = carried if carried < mask[x] else mask[x]
-        carried = carried if carried > row[x] else row[x]
-        row[x] = carried
-
-
-@njit(cache=True, nogil=True)
-def _spread_rest(mask: Any, image: Any, queue: Any, waiting: Any) -> None:
-    """Carry on from the pixels that are higher than their right or lower neighbour may become.
-
-    The last pass has served the neighbours to the left and above. A pixel waits at most once, so that the ring has room.
-    """
+def _enqueue(mask: Any, image: Any, queue: Any, waiting: Any) -> Any:
+    """List the pixels that can raise the one above or below; how many they are. Rows are settled in themselves."""
+    queued = 0
     height, width = image.shape
-    flat, limit = image.ravel(), mask.ravel()
-    head = queued = 0
-    for y in range(height):
-        if _settled(mask, image, y):
+    for y in range(height - 1):
+        upper, lower, limit_upper, limit_lower = image[y], image[y + 1], mask[y], mask[y + 1]
+        unsettled = 0
+        for x in range(width):
+            unsettled += (lower[x] < upper[x]) & (lower[x] < limit_lower[x])
+            unsettled += (upper[x] < lower[x]) & (upper[x] < limit_upper[x])
+        if unsettled == 0:
             continue
         for x in range(width):
-            right, lower = y * width + min(x + 1, width - 1), min(y + 1, height - 1) * width + x
-            here = flat[y * width + x]
-            if (flat[right] < here and flat[right] < limit[right]) or (flat[lower] < here and flat[lower] < limit[lower]):
-                queue[queued] = y * width + x
-                waiting[y * width + x] = 1
+            place = -1
+            if lower[x] < upper[x] and lower[x] < limit_lower[x]:
+                place = y * width + x
+            elif upper[x] < lower[x] and upper[x] < limit_upper[x]:
+                place = (y + 1) * width + x
+            if place >= 0 and waiting[place] == 0:
+                waiting[place] = 1
+                queue[queued] = place
                 queued += 1
+    return queued
+
+
+@njit(cache=True, nogil=True)
+def _spread_rest(mask: Any, image: Any, queue: Any, queued: Any, waiting: Any) -> None:
+    """Carry on from the pixels that wait; a pixel waits at most once, so that the ring has room."""
+    height, width = image.shape
+    flat, limit = image.ravel(), mask.ravel()
+    head = 0
     while queued > 0:
         place = np.int64(queue[head])
         head = head + 1 if head + 1 < queue.size else 0
@@ -201,21 +213,6 @@ def _spread_rest(mask: Any, image: Any, queue: Any, waiting: Any) -> None:
                     tail = head + queued
                     queue[tail if tail < queue.size else tail - queue.size] = other
                     queued += 1
-
-
-@njit(cache=True, nogil=True)
-def _settled(mask: Any, image: Any, y: Any) -> Any:
-    """Whether no pixel of the row can raise its right or its lower neighbour."""
-    height, width = image.shape
-    row, limit = image[y], mask[y]
-    open_pixels = 0
-    for x in range(width - 1):
-        open_pixels += (row[x + 1] < row[x]) & (row[x + 1] < limit[x + 1])
-    if y < height - 1:
-        below, limit_below = image[y + 1], mask[y + 1]
-        for x in range(width):
-            open_pixels += (below[x] < row[x]) & (below[x] < limit_below[x])
-    return open_pixels == 0
 
 
 @njit(cache=True, nogil=True)
@@ -252,17 +249,18 @@ def list_weights(first: Any, stop: Any, runs: Runs, rows: Axis, columns: Axis, s
 def _weigh(i: Any, runs: Runs, rows: Axis, columns: Axis, width: Any, plane: Any, touched: Any) -> Any:
     """Add the shares of all pixels of an object to ``plane``; the number of places that are touched."""
     count = 0
+    below, above, shares = columns
     for run in range(runs.first[i], runs.first[i + 1]):
         y = runs.row[run]
         if rows.below[y] < 0:
             continue
         x, stop = np.int64(runs.start[run]), np.int64(runs.stop[run])
         while x < stop:
-            left, right = np.int64(columns.below[x]), np.int64(columns.above[x])
+            left, right = np.int64(below[x]), np.int64(above[x])
             to_left = to_right = 0.0
-            while x < stop and columns.below[x] == left:
-                to_right += columns.share[x]
-                to_left += 1.0 - columns.share[x]
+            while x < stop and below[x] == left:
+                to_right += shares[x]
+                to_left += 1.0 - shares[x]
                 x += 1
             if left >= 0:
                 upper, lower, share = np.int64(rows.below[y]) * width, np.int64(rows.above[y]) * width, rows.share[y]

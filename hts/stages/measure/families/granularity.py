@@ -124,7 +124,7 @@ def _sum_channel(
 
     An opening by a larger shape is at most the one by a smaller: what a scale leaves is all the next can spread in.
     """
-    left = bits(structures(image, size, params))
+    left = structures(image, size, params)
     eroded, smaller, opened = left.copy(), np.empty_like(left), np.empty_like(left)
     queue, waiting = np.empty(left.size, np.int32), np.zeros(left.size, np.uint8)
     cross = np.array([1, 0])
@@ -135,7 +135,7 @@ def _sum_channel(
         kernels.reconstruct(left, opened, queue, waiting)
         left, opened = opened, left
         for each, found in zip(weights, sums, strict=True):
-            kernels.weighted_sums(each, left.view(np.float64), found[scale])
+            kernels.weighted_sums(each, left, found[scale])
 
 
 def structures(image: NDArray[Any], size: tuple[int, int], params: GranularityParams) -> NDArray[np.float64]:
@@ -149,24 +149,16 @@ def structures(image: NDArray[Any], size: tuple[int, int], params: GranularityPa
     back = _opened(back, params.background_radius_px)
     steps = [(side * factor - 1) / (side - 1) for side in size]
     background = _sampled(back, [_axis(np.arange(size[k]) * steps[k], back_size[k]) for k in (0, 1)])
-    return np.maximum(sampled - background, 0.0) + 0.0  # never -0, whose bits are those of the smallest integer
-
-
-def bits(image: NDArray[np.float64]) -> NDArray[np.int64]:
-    """The same numbers, none of them negative, as integers in the same order."""
-    return image.view(np.int64)
+    return np.maximum(sampled - background, 0.0)
 
 
 def _opened(image: NDArray[np.float64], radius_px: int) -> NDArray[np.float64]:
     """Erosion, then dilation, with a disk."""
-    lowest = min(image.min(), 0.0)
-    down = np.arange(radius_px + 1)
-    reach = np.array([math.isqrt(radius_px**2 - int(y) ** 2) for y in down])
-    source = bits(image - lowest + 0.0)
-    eroded, opened = np.empty_like(source), np.empty_like(source)
-    kernels.erode(source, reach, eroded)
+    reach = np.array([math.isqrt(radius_px**2 - y**2) for y in range(radius_px + 1)])
+    eroded, opened = np.empty_like(image), np.empty_like(image)
+    kernels.erode(image, reach, eroded)
     kernels.erode(-eroded, reach, opened)
-    return np.asarray((-opened).view(np.float64) + lowest)
+    return -opened
 
 
 def _sampled(image: NDArray[Any], axes: list[kernels.Axis]) -> NDArray[np.float64]:
