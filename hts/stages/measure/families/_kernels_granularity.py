@@ -225,60 +225,65 @@ def count_weights(first: Any, stop: Any, runs: Runs, rows: Axis, columns: Axis, 
     size : (Y, X) of the coarse plane.
     counts : (n,) int64, filled.
     """
-    plane, touched = np.zeros(size[0] * size[1]), np.empty(size[0] * size[1], np.int32)
+    plane = np.zeros(size)
+    place, weight = np.empty(size[0] * size[1], np.int32), np.empty(size[0] * size[1])
     for i in range(first, stop):
-        counts[i] = _weigh(i, runs, rows, columns, size[1], plane, touched)
-        for number in range(counts[i]):
-            plane[touched[number]] = 0.0
+        _weigh(i, runs, rows, columns, plane)
+        counts[i] = _take(i, runs, rows, columns, plane, (place, weight))
 
 
 @njit(cache=True, nogil=True)
 def list_weights(first: Any, stop: Any, runs: Runs, rows: Axis, columns: Axis, size: Any, weights: Weights) -> None:
     """Fill the elements of ``weights`` of objects ``first <= i < stop``; the rest is as in :func:`count_weights`."""
-    plane, touched = np.zeros(size[0] * size[1]), np.empty(size[0] * size[1], np.int32)
+    plane = np.zeros(size)
     for i in range(first, stop):
-        count = _weigh(i, runs, rows, columns, size[1], plane, touched)
-        start = weights.offset[i]
-        for number in range(count):
-            weights.place[start + number] = touched[number]
-            weights.weight[start + number] = plane[touched[number]]
-            plane[touched[number]] = 0.0
+        _weigh(i, runs, rows, columns, plane)
+        start, end = weights.offset[i], weights.offset[i + 1]
+        _take(i, runs, rows, columns, plane, (weights.place[start:end], weights.weight[start:end]))
 
 
 @njit(cache=True, nogil=True)
-def _weigh(i: Any, runs: Runs, rows: Axis, columns: Axis, width: Any, plane: Any, touched: Any) -> Any:
-    """Add the shares of all pixels of an object to ``plane``; the number of places that are touched."""
-    count = 0
+def _weigh(i: Any, runs: Runs, rows: Axis, columns: Axis, plane: Any) -> None:
+    """Add the shares of all pixels of an object to ``plane``."""
     below, above, shares = columns
     for run in range(runs.first[i], runs.first[i + 1]):
         y = runs.row[run]
         if rows.below[y] < 0:
             continue
+        upper, lower, share = plane[rows.below[y]], plane[rows.above[y]], rows.share[y]
         x, stop = np.int64(runs.start[run]), np.int64(runs.stop[run])
         while x < stop:
-            left, right = np.int64(below[x]), np.int64(above[x])
+            left, right = below[x], above[x]
             to_left = to_right = 0.0
             while x < stop and below[x] == left:
                 to_right += shares[x]
                 to_left += 1.0 - shares[x]
                 x += 1
             if left >= 0:
-                upper, lower, share = np.int64(rows.below[y]) * width, np.int64(rows.above[y]) * width, rows.share[y]
-                count = _add(upper + left, (1.0 - share) * to_left, plane, touched, count)
-                count = _add(upper + right, (1.0 - share) * to_right, plane, touched, count)
-                count = _add(lower + left, share * to_left, plane, touched, count)
-                count = _add(lower + right, share * to_right, plane, touched, count)
-    return count
+                upper[left] += (1.0 - share) * to_left
+                upper[right] += (1.0 - share) * to_right
+                lower[left] += share * to_left
+                lower[right] += share * to_right
 
 
 @njit(cache=True, nogil=True)
-def _add(place: Any, weight: Any, plane: Any, touched: Any, count: Any) -> Any:
-    """Add a weight; the number of places that are touched, this one included."""
-    if weight > 0.0:
-        if plane[place] == 0.0:
-            touched[count] = place
-            count += 1
-        plane[place] += weight
+def _take(i: Any, runs: Runs, rows: Axis, columns: Axis, plane: Any, listed: Any) -> Any:
+    """List places and weights of an object, each once, and make ``plane`` 0 again; how many they are."""
+    place, weight = listed
+    width = plane.shape[1]
+    count = 0
+    for run in range(runs.first[i], runs.first[i + 1]):
+        stop = runs.stop[run]
+        while stop > runs.start[run] and columns.below[stop - 1] < 0:  # at the right end, by rounding
+            stop -= 1
+        if rows.below[runs.row[run]] < 0 or stop == runs.start[run]:
+            continue
+        for y in range(rows.below[runs.row[run]], rows.above[runs.row[run]] + 1):
+            for x in range(columns.below[runs.start[run]], columns.above[stop - 1] + 1):
+                if plane[y, x] != 0.0:
+                    place[count], weight[count] = y * width + x, plane[y, x]
+                    plane[y, x] = 0.0
+                    count += 1
     return count
 
 

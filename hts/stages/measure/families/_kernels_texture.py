@@ -133,7 +133,7 @@ def _box(i: Any, runs: Runs) -> tuple[Any, Any, Any, Any]:
 @njit(cache=True, nogil=True)
 def _largest_buffer(first: Any, stop: Any, runs: Runs, scale_px: Any) -> Any:
     """Room for the box of any of the objects that have pairs, with zeros on the right and below."""
-    largest = 0
+    largest: Any = 0
     for i in range(first, stop):
         height, width = _box(i, runs)[2:]
         if height > scale_px and width > scale_px:
@@ -144,7 +144,8 @@ def _largest_buffer(first: Any, stop: Any, runs: Runs, scale_px: Any) -> Any:
 @njit(cache=True, nogil=True)
 def _extremes(levels: Any) -> tuple[Any, Any]:
     """Smallest and largest level above 0; 256 and 0 when there is none."""
-    lowest, highest = 256, 0
+    lowest: Any = 256
+    highest: Any = 0
     for level in levels:
         if level != 0:
             lowest, highest = min(lowest, np.int64(level)), max(highest, np.int64(level))
@@ -210,7 +211,9 @@ def _collect(cells: Any, shift: Any, counts: _Counts, found: Any) -> Any:
     Until :func:`_features` is done with them, ``found[0]`` is the sum of squared and ``found[8]`` the sum of
     c log2 c of the cells of the whole, symmetric matrix, in which a pair is counted twice.
     """
-    total, squares, logs = 0, 0, 0.0
+    total: Any = 0
+    squares: Any = 0
+    logs: Any = 0.0
     below = (np.uint32(1) << shift) - np.uint32(1)
     for touched in range(cells):
         cell = counts.cells[touched]
@@ -287,7 +290,7 @@ def _entropy(sum_of_logs: Any, total: Any, logs: Any) -> Any:
 
 @njit(cache=True, nogil=True)
 def _mean_and_variance(histogram: Any, total: Any) -> tuple[Any, Any]:
-    summed = 0
+    summed: Any = 0
     for value in range(histogram.size):
         summed += value * histogram[value]
     mean = summed / total
@@ -300,7 +303,9 @@ def _mean_and_variance(histogram: Any, total: Any) -> tuple[Any, Any]:
 @njit(cache=True, nogil=True)
 def _of_differences(histogram: Any, total: Any, bins: Any) -> tuple[Any, Any, Any]:
     """Mean square, mean of 1 / (1 + square), and variance of the probabilities of ``bins`` differences."""
-    squares, inverse, spread = 0, 0.0, 0
+    squares: Any = 0
+    inverse: Any = 0.0
+    spread: Any = 0
     for value in range(histogram.size):
         count = histogram[value]
         squares += value * value * count

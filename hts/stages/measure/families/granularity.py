@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,10 @@ class GranularityParams(FamilyParams):
         0.25, gt=0, le=1, description="once more by this factor to find the background [Subsampling factor, background]"
     )
     background_radius_px: int = Field(
-        10, ge=1, le=1000, description="radius of the disk that opens the background, in its pixels [structuring element]"
+        10,
+        ge=1,
+        le=1000,
+        description="radius of the disk that opens the background, in its pixels [structuring element]",
     )
     scales: int = Field(
         16, ge=1, le=256, description="sizes that are measured, in pixels of the sampled image [granular spectrum]"
@@ -54,10 +58,7 @@ class GranularityFeatures(BuiltInFamily):
                 self.name,
                 "1",
                 role,
-                f"Percentage of the mean grey level of channel {role} that is lost when structures of radius {scale} px, "
-                f"after sampling by {self.params.subsample:g}, are taken from the image less its background; approximate "
-                "in objects measured in a block of a field, undefined where the mean is not above 0 or the sampled field "
-                "is narrower than 2 px",
+                _definition(role, scale, self.params.subsample),
                 _SOURCE,
             )
             for role in channels
@@ -79,9 +80,10 @@ class GranularityFeatures(BuiltInFamily):
     def _sums(self, objects: Objects) -> NDArray[np.float64]:
         """(C, scales, n) sums over the objects of the images after each scale.
 
-        The images do not depend on the objects, and are too many to be kept: the objects of all sets are summed at once.
+        The images do not depend on the objects, and are too many to keep: the objects of all sets are summed at once.
         """
-        known: dict[Objects, NDArray[np.float64]] = objects.field.shared.setdefault(("granularity", self.params), {})
+        key = f"granularity {self.params!r}"
+        known: dict[Objects, NDArray[np.float64]] = objects.field.shared.setdefault(key, {})
         if objects not in known:
             together = list(dict.fromkeys([*objects.field.sets.values(), objects]))
             known.update(zip(together, sums_after_scales(together, self.params), strict=True))
@@ -105,7 +107,7 @@ def sums_after_scales(sets: list[Objects], params: GranularityParams) -> list[ND
         axes = [_axis(np.arange(shape[k]) * ((size[k] - 1) / (shape[k] - 1)), size[k]) for k in (0, 1)]
         weights = [_weights(each, axes, size) for each in sets]
         channels = range(len(first.channels))
-        tasks = [
+        tasks: list[Callable[[], Any]] = [
             partial(_sum_channel, image, size, params, weights, [each[channel] for each in sums])
             for channel, image in zip(channels, first.field.images, strict=True)
         ]
@@ -182,3 +184,11 @@ def _weights(objects: Objects, axes: list[kernels.Axis], size: tuple[int, int]) 
     weights = kernels.Weights(offset, np.empty(offset[-1], np.int32), np.empty(offset[-1]))
     objects.over(kernels.list_weights, *axes, size, weights)
     return weights
+
+
+def _definition(role: str, scale: int, subsample: float) -> str:
+    return (
+        f"Percentage of the mean grey level of channel {role} that is lost when structures of radius {scale} px, after "
+        f"sampling by {subsample:g}, are taken from the image less its background; approximate in objects measured in "
+        "a block of a field, undefined where the mean is not above 0 or the sampled field is narrower than 2 px"
+    )

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _SOURCE = "CellProfiler 4 MeasureTexture; Haralick et al. 1973, IEEE Trans. Syst. Man Cybern. 3, 610"
 
 _MEANINGS = {
-    "AngularSecondMoment": "Sum of the squared probabilities of pairs of levels: 1 for one pair, less the more there are",
+    "AngularSecondMoment": "Sum of the squared probabilities of the pairs of levels, 1 where all are the same",
     "Contrast": "Mean squared difference of the two levels of a pair",
     "Correlation": "Correlation of the two levels of a pair; undefined where the texture is constant",
     "Variance": "Variance of the levels that take part in pairs",
@@ -115,7 +115,7 @@ def level_of(grey: NDArray[Any], full_scale: float, levels: int) -> NDArray[np.u
     point operations: where a step falls on the edge of two levels, another order would round the other way.
     """
     steps = np.rint(grey.astype(np.float64) / full_scale * 255)
-    return (steps if levels == 256 else steps / 255 * (levels - 1)).astype(np.uint8)
+    return np.asarray(steps if levels == 256 else steps / 255 * (levels - 1)).astype(np.uint8)
 
 
 def _levels(objects: Objects, channel: int, levels: int) -> NDArray[np.uint8]:
@@ -148,6 +148,7 @@ def _column(feature: str, role: str, scale_px: int, direction: int, levels: int)
 
 def _definition(feature: str, role: str, scale_px: int, direction: int, levels: int) -> str:
     return (
-        f"{_MEANINGS[feature]}, channel {role}, pairs {scale_px} px apart {_DIRECTIONS[direction]}, grey levels from 0 to "
-        f"the full scale in {levels} levels of which 0 takes part in no pair; undefined where a direction has no pair"
+        f"{_MEANINGS[feature]}, channel {role}, pairs {scale_px} px apart {_DIRECTIONS[direction]}, grey levels from 0 "
+        f"to measure.full_scale in {levels} levels of which 0 takes part in no pair (images of a 12-bit camera stored "
+        "in 16 bits have only a sixteenth of them unless full_scale is 4095); undefined where a direction has no pair"
     )
