@@ -47,7 +47,8 @@ class GranularityFeatures(BuiltInFamily):
     name = "granularity"
     version = 1
     needs = ("moments", "runs")
-    cost_ns = 20.0
+    cost_ns = 10.0
+    approximate_in_blocks = "granularity (blocks are sampled from their own first pixel, and spots end at their edges)"
     Params = GranularityParams
 
     def catalogue(self, channels: tuple[str, ...]) -> tuple[FeatureInfo, ...]:
@@ -58,7 +59,7 @@ class GranularityFeatures(BuiltInFamily):
                 self.name,
                 "1",
                 role,
-                _definition(role, scale, self.params.subsample),
+                _definition(role, self.params.subsample),
                 _SOURCE,
             )
             for role in channels
@@ -186,9 +187,9 @@ def _weights(objects: Objects, axes: list[kernels.Axis], size: tuple[int, int]) 
     return weights
 
 
-def _definition(role: str, scale: int, subsample: float) -> str:
+def _definition(role: str, subsample: float) -> str:
     return (
-        f"Percentage of the mean grey level of channel {role} that is lost when structures of radius {scale} px, after "
-        f"sampling by {subsample:g}, are taken from the image less its background; approximate in objects measured in "
-        "a block of a field, undefined where the mean is not above 0 or the sampled field is narrower than 2 px"
+        f"Percentage of the mean grey level of channel {role} that is lost when, after smaller ones, structures of this "
+        f"radius in px, after sampling by {subsample:g}, are taken from the image less its background; approximate in "
+        "blocks of a field, undefined where the mean is not above 0 or the sampled field is narrower than 2 px"
     )

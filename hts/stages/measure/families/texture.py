@@ -35,7 +35,7 @@ _MEANINGS = {
     "InfoMeas2": "Square root of 1 - exp(-2 x information, in bits, that one level of a pair has on the other)",
 }
 
-_DIRECTIONS = ("along the row", "down to the right", "along the column", "down to the left")
+_DIRECTIONS = "00 along the row, 01 down to the right, 02 along the column, 03 down to the left"
 
 
 class TextureParams(FamilyParams):
@@ -77,7 +77,7 @@ class TextureFeatures(BuiltInFamily):
                 self.name,
                 "1",
                 role,
-                _definition(feature, role, scale_px, direction, self.params.levels),
+                _definition(feature, role, self.params.levels),
                 _SOURCE,
             )
             for role in channels
@@ -146,9 +146,10 @@ def _column(feature: str, role: str, scale_px: int, direction: int, levels: int)
     return f"Texture_{feature}_{channel_token(role)}_{scale_px}_{direction:02d}_{levels}"
 
 
-def _definition(feature: str, role: str, scale_px: int, direction: int, levels: int) -> str:
+def _definition(feature: str, role: str, levels: int) -> str:
     return (
-        f"{_MEANINGS[feature]}, channel {role}, pairs {scale_px} px apart {_DIRECTIONS[direction]}, grey levels from 0 "
-        f"to measure.full_scale in {levels} levels of which 0 takes part in no pair (images of a 12-bit camera stored "
-        "in 16 bits have only a sixteenth of them unless full_scale is 4095); undefined where a direction has no pair"
+        f"{_MEANINGS[feature]}, channel {role}; the numbers are the distance of a pair in px, its direction "
+        f"({_DIRECTIONS}) and the {levels} levels into which grey levels from 0 to measure.full_scale are divided, of "
+        "which 0 takes part in no pair (images of a 12-bit camera stored in 16 bits have only a sixteenth of them "
+        "unless full_scale is 4095); undefined where a direction has no pair"
     )
