@@ -190,6 +190,7 @@ def _weights(objects: Objects, axes: list[kernels.Axis], size: tuple[int, int]) 
 def _definition(role: str, subsample: float) -> str:
     return (
         f"Percentage of the mean grey level of channel {role} that is lost when, after smaller ones, structures of "
-        f"this radius in px, after sampling by {subsample:g}, are taken from the image less its background; approximate "
-        "in blocks of a field, undefined where the mean is not above 0 or the sampled field is narrower than 2 px"
+        f"this radius in px, after sampling by {subsample:g}, are taken from the image less its background; "
+        "approximate in blocks of a field, undefined where the mean is not above 0 or the sampled field is narrower "
+        "than 2 px"
     )
