@@ -1,9 +1,9 @@
 """Haralick's texture features of labelled objects, from counts of pairs of grey levels.
 
-An object is copied into a small buffer in which everything else is 0, so that no pair needs a test. A pair and its
-mirror image are one cell of a triangle; the cells that have been counted are listed, so that nobody sweeps the whole
-triangle. All features but two follow from the histograms of the sum and of the difference of the two levels:
-the variances of sum and difference are 2 (variance ± covariance).
+An object is copied into a small buffer in which everything else is 0, so that no pair needs a test. Its levels start
+at 1 there, which keeps the square of pairs small; where that is large for an object, the cells that are counted are
+listed, so that nobody sweeps it. Most features follow from the histograms of the sum and of the difference of the two
+levels: variance and covariance from their variances, which are 2 (variance ± covariance).
 """
 
 # mypy: disallow-untyped-decorators=False
@@ -46,8 +46,8 @@ _TABLED = 4096  # c log2 c comes from a table below this count
 class _Counts(NamedTuple):
     """Working memory of one thread; all but ``logs`` and ``cells`` are zeros between two directions.
 
-    cells : (65536 + 1,) uint32, cells of the triangle that are not 0, in the order in which they were met.
-    pairs : (65536,) uint32, the triangle: pairs by larger and smaller level.
+    cells : (65536 + 1,) uint32, cells of the square that are not 0.
+    pairs : (65536,) uint32, the square: pairs by the level of the first pixel and that of the one a step further.
     sums, differences, levels : (512,) int64, pairs by sum and by difference of their levels, and levels of all pairs.
     logs : (4096,) float64, c log2 c.
     """
@@ -92,7 +92,10 @@ def haralick(first: Any, stop: Any, runs: Runs, levels: Any, scale_px: Any, foun
         _copy(i, runs, levels, lowest, (buffer, start, stride))
         for direction in range(4):
             step = scale_px * (_STEPS[direction, 0] * stride + _STEPS[direction, 1])
-            cells = _count_pairs(i, runs, (buffer, start, stride), step, shift, counts)
+            if runs.offset[i + 1] - runs.offset[i] < np.int64(1) << (2 * shift):
+                cells = _count_and_list(i, runs, (buffer, start, stride), step, shift, counts)
+            else:
+                cells = _count(i, runs, (buffer, start, stride), step, shift, counts)
             pairs = _collect(cells, shift, counts, found[i, direction])
             if pairs == 0:
                 found[i] = np.nan
@@ -185,54 +188,71 @@ def _clear(i: Any, runs: Runs, place: Any) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _count_pairs(i: Any, runs: Runs, place: Any, step: Any, shift: Any, counts: _Counts) -> Any:
-    """Count each pixel with the one a step further; the number of cells that were touched."""
+def _count_and_list(i: Any, runs: Runs, place: Any, step: Any, shift: Any, counts: _Counts) -> Any:
+    """Count each pixel with the one a step further, and list the cells; how many they are."""
     buffer, start, stride = place
     cells, pairs = counts.cells, counts.pairs
-    touched = 0
+    listed = 0
     for run in range(runs.first[i], runs.first[i + 1]):
         target = runs.row[run] * stride - start
-        for place_here in range(target + runs.start[run], target + runs.stop[run]):
-            here, there = np.uint32(buffer[place_here]), np.uint32(buffer[place_here + step])
-            larger = here if here > there else there  # max() would widen to 64 bits
-            smaller = there if here > there else here
-            cell = np.uint32(larger << shift) | smaller
+        for here in range(target + runs.start[run], target + runs.stop[run]):
+            cell = np.uint32(np.uint32(buffer[here]) << shift) | np.uint32(buffer[here + step])
             before = pairs[cell]
-            cells[touched] = cell  # without a branch: the next cell overwrites one that was met before
-            touched += before == 0
+            cells[listed] = cell  # without a branch: the next cell overwrites one that was met before
+            listed += before == 0
             pairs[cell] = before + np.uint32(1)
-    return touched
+    return listed
 
 
 @njit(cache=True, nogil=True)
-def _collect(cells: Any, shift: Any, counts: _Counts, found: Any) -> Any:
-    """Empty the triangle into histograms; the number of pairs inside the object.
+def _count(i: Any, runs: Runs, place: Any, step: Any, shift: Any, counts: _Counts) -> Any:
+    """The same for an object with more pixels than the square has cells, which are listed after."""
+    buffer, start, stride = place
+    cells, pairs = counts.cells, counts.pairs
+    for run in range(runs.first[i], runs.first[i + 1]):
+        target = runs.row[run] * stride - start
+        for here in range(target + runs.start[run], target + runs.stop[run]):
+            cell = np.uint32(np.uint32(buffer[here]) << shift) | np.uint32(buffer[here + step])
+            pairs[cell] += np.uint32(1)
+    listed = 0
+    for number in range(1 << (2 * shift)):
+        cells[listed] = number
+        listed += pairs[number] != 0
+    return listed
+
+
+@njit(cache=True, nogil=True)
+def _collect(listed: Any, shift: Any, counts: _Counts, found: Any) -> Any:
+    """Empty the square into histograms; the number of pairs inside the object.
 
     Until :func:`_features` is done with them, ``found[0]`` is the sum of squared and ``found[8]`` the sum of
-    c log2 c of the cells of the whole, symmetric matrix, in which a pair is counted twice.
+    c log2 c of the cells of the symmetric matrix, in which a pair is counted a second time the other way round.
     """
     total: Any = 0
     squares: Any = 0
     logs: Any = 0.0
     below = (np.uint32(1) << shift) - np.uint32(1)
-    for touched in range(cells):
-        cell = counts.cells[touched]
+    for number in range(listed):
+        cell = counts.cells[number]
         count = np.int64(counts.pairs[cell])
         counts.pairs[cell] = 0
-        larger, smaller = np.int64(cell >> shift), np.int64(cell & below)
-        if smaller == 0:
+        one, other = np.int64(cell >> shift), np.int64(cell & below)
+        if one == 0 or other == 0:
             continue  # one of the two pixels is outside, or of level 0
-        total += count
-        counts.sums[larger + smaller] += count
-        counts.differences[larger - smaller] += count
-        counts.levels[larger] += count
-        counts.levels[smaller] += count
-        if larger == smaller:
+        if one == other:
             squares += 4 * count * count
             logs += _log(2 * count, counts.logs)
         else:
+            mirror = np.uint32(other << shift) | np.uint32(one)
+            count += np.int64(counts.pairs[mirror])
+            counts.pairs[mirror] = 0  # when its turn comes there is nothing left to add
             squares += 2 * count * count
             logs += 2.0 * _log(count, counts.logs)
+        total += count
+        counts.sums[one + other] += count
+        counts.differences[abs(one - other)] += count
+        counts.levels[one] += count
+        counts.levels[other] += count
     found[0], found[8] = squares, logs
     return total
 
