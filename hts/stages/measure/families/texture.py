@@ -66,7 +66,7 @@ class TextureFeatures(BuiltInFamily):
     name = "texture"
     version = 1
     needs = ("moments", "runs", "values")
-    cost_ns = 20.0
+    cost_ns = 7.0
     Params = TextureParams
 
     def catalogue(self, channels: tuple[str, ...]) -> tuple[FeatureInfo, ...]:
