@@ -19,7 +19,7 @@ from hts.stages.segment.flows._kernels_sinks import count_ends, find_seeds, grow
 from hts.stages.segment.flows.targets import boxes_of, flows_of_labels, heat_buffers
 from hts.stages.segment.propagate import heap_buffers
 from hts.stages.segment.stitch import _kernels_stitch as kernels_stitch
-from tests.reference import distance, flows, measure, normalize, outline, runs, segment, stitch
+from tests.reference import distance, flows, granularity, measure, normalize, outline, runs, segment, stitch, texture
 from tests.reference.rows import KernelRow
 
 Labels = NDArray[np.int32]
@@ -104,6 +104,8 @@ KERNELS: tuple[KernelRow, ...] = (
     *runs.KERNELS,
     *outline.KERNELS,
     *distance.KERNELS,
+    *granularity.KERNELS,
+    *texture.KERNELS,
     KernelRow(
         kernel="hts.stages.measure.shared._kernels_moments.integer_moments",
         call=object_moments,
