@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.reference.features import basic
+from tests.reference.features import basic, radial
 from tests.reference.features.peers import PeerRow
 
-PEERS: tuple[PeerRow, ...] = (*basic.PEERS,)
+PEERS: tuple[PeerRow, ...] = (*basic.PEERS, *radial.PEERS)

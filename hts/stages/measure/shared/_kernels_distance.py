@@ -92,6 +92,34 @@ def _along_run(height: Any, left: Any, right: Any, envelope: Any, squared: Any) 
 
 
 @njit(cache=True, nogil=True)
+def _distances_of_object(span: Any, runs: Any, frame: Frame, columns: Any, squared: Any) -> None:
+    """Write the squared distances of one object.
+
+    Parameters
+    ----------
+    span : its first run, one past its last, and the place of its first pixel in ``squared``.
+    columns : see :func:`_column_buffers`.
+    """
+    first, last, place = span
+    heights, envelope = columns
+    far = np.int64(FAR_PX) * np.int64(FAR_PX)
+    _along_columns(span, runs, frame, heights, squared)
+    for run in range(first, last):
+        begin, end = runs.start[run], runs.stop[run]
+        left = far if begin == 0 and not frame.closed else 0
+        right = far if end == frame.width and not frame.closed else 0
+        pixels = squared[place : place + end - begin]
+        _along_run(pixels, left, right, envelope, pixels)
+        place += end - begin
+
+
+@njit(cache=True, nogil=True)
+def _column_buffers(width: Any) -> Any:
+    """Working memory of :func:`_distances_of_object` for fields of this width."""
+    return np.empty((2, width), np.int32), np.empty((3, width + 2), np.int64)
+
+
+@njit(cache=True, nogil=True)
 def edge_distances(first: Any, stop: Any, runs: Any, frame: Frame, squared: Any) -> None:
     """Squared distance of each pixel to the nearest one that is not of its object, for objects ``first <= i < stop``.
 
@@ -101,16 +129,6 @@ def edge_distances(first: Any, stop: Any, runs: Any, frame: Frame, squared: Any)
         then is no distance.
     squared : (N,) int32, filled at the objects' stretches.
     """
-    columns = np.empty((2, frame.width), np.int32)
-    envelope = np.empty((3, frame.width + 2), np.int64)
-    far = np.int64(FAR_PX) * np.int64(FAR_PX)
+    columns = _column_buffers(frame.width)
     for i in range(first, stop):
-        place = runs.offset[i]
-        _along_columns((runs.first[i], runs.first[i + 1], place), runs, frame, columns, squared)
-        for run in range(runs.first[i], runs.first[i + 1]):
-            begin, end = runs.start[run], runs.stop[run]
-            left = far if begin == 0 and not frame.closed else 0
-            right = far if end == frame.width and not frame.closed else 0
-            pixels = squared[place : place + end - begin]
-            _along_run(pixels, left, right, envelope, pixels)
-            place += end - begin
+        _distances_of_object((runs.first[i], runs.first[i + 1], runs.offset[i]), runs, frame, columns, squared)
