@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.reference.features import basic, neighbors, radial
+from tests.reference.features import basic, location, neighbors, radial
 from tests.reference.features.peers import PeerRow
 
-PEERS: tuple[PeerRow, ...] = (*basic.PEERS, *radial.PEERS, *neighbors.PEERS)
+PEERS: tuple[PeerRow, ...] = (*basic.PEERS, *radial.PEERS, *neighbors.PEERS, *location.PEERS)
