@@ -19,7 +19,7 @@ from hts.stages.segment.flows._kernels_sinks import count_ends, find_seeds, grow
 from hts.stages.segment.flows.targets import boxes_of, flows_of_labels, heat_buffers
 from hts.stages.segment.propagate import heap_buffers
 from hts.stages.segment.stitch import _kernels_stitch as kernels_stitch
-from tests.reference import distance, flows, measure, normalize, runs, segment, stitch
+from tests.reference import distance, flows, geodesic, measure, neighbors, normalize, radial, runs, segment, stitch
 from tests.reference.rows import KernelRow
 
 Labels = NDArray[np.int32]
@@ -103,6 +103,9 @@ def _of_flows(kernel: str, call: Callable[..., Any], twin: Callable[..., Any], d
 KERNELS: tuple[KernelRow, ...] = (
     *runs.KERNELS,
     *distance.KERNELS,
+    *geodesic.KERNELS,
+    *radial.KERNELS,
+    *neighbors.KERNELS,
     KernelRow(
         kernel="hts.stages.measure.shared._kernels_moments.integer_moments",
         call=object_moments,

@@ -11,9 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from hts.stages.measure.families import _kernels_neighbors as kernels
 from hts.stages.measure.features import BuiltInFamily, FamilyParams, FeatureInfo
-from hts.stages.measure.shared.runs import over_objects, read_only, runs_of
 
 if TYPE_CHECKING:
     from hts.stages.measure.shared.objects import Objects
@@ -83,7 +81,14 @@ class NeighborsFeatures(BuiltInFamily):
 
 
 def expanded_labels(labels: NDArray[np.int32]) -> NDArray[np.int32]:
-    """The labels (Y, X) with each background pixel given to the nearest object, see :func:`kernels.expand_labels`."""
+    """The labels (Y, X) with each background pixel given to the nearest object.
+
+    Of pixels at the same distance the one further left counts, of those in one column the upper one, as in scipy's
+    ``distance_transform_edt``.
+    """
+    from hts.stages.measure.families import _kernels_neighbors as kernels
+    from hts.stages.measure.shared.runs import read_only
+
     if not labels.any():
         return labels
     expanded = np.empty(labels.shape, np.int32)
@@ -117,6 +122,9 @@ def _nearness(method: Method) -> dict[str, str]:
 
 
 def _counted(objects: Objects, method: Method) -> dict[str, NDArray[np.float64]]:
+    from hts.stages.measure.families import _kernels_neighbors as kernels
+    from hts.stages.measure.shared.runs import over_objects, read_only, runs_of
+
     labels, runs = objects.labels, objects.runs
     if method == "expanded":
         labels = expanded_labels(labels)

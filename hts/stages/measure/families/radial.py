@@ -8,9 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from hts.stages.measure.families import _kernels_radial as kernels
 from hts.stages.measure.features import BuiltInFamily, FamilyParams, FeatureInfo, channel_token
-from hts.stages.measure.shared._kernels_distance import Frame
 
 if TYPE_CHECKING:
     from hts.stages.measure.shared.objects import Objects
@@ -89,7 +87,10 @@ class RadialFeatures(BuiltInFamily):
         return f"the ring is {number}/{bins} to {number + 1}/{bins} {unit}"
 
     def _codes(self, objects: Objects) -> NDArray[np.uint16]:
-        """(N,) ring and slice of each pixel; see :func:`kernels.code_pixels`."""
+        """(N,) ring and slice of each pixel, as the kernel ``code_pixels`` writes them."""
+        from hts.stages.measure.families import _kernels_radial as kernels
+        from hts.stages.measure.shared._kernels_distance import Frame
+
         codes = np.empty(objects.edge_distance.shape, np.uint16)
         height, width = objects.labels.shape
         rings = kernels.Rings(self.params.bins, self.params.scaled, float(self.params.maximum_radius_px))
@@ -98,6 +99,8 @@ class RadialFeatures(BuiltInFamily):
 
     def _sums(self, objects: Objects, codes: NDArray[np.uint16], values: NDArray[np.generic]) -> NDArray[np.float64]:
         """(n, bins + 1, 8) sums by ring and slice; what the centre cannot reach is left out."""
+        from hts.stages.measure.families import _kernels_radial as kernels
+
         rings = self.params.bins + 1
         sums = np.zeros((objects.count, rings * kernels.SLICES + 1))
         objects.over(kernels.sum_by_code, codes, values, sums)
