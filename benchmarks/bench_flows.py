@@ -24,7 +24,7 @@ from scipy import ndimage
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # for tests, when run as a script
 
-from benchmarks.bench_measure import FieldSpec, make_field
+from benchmarks._crowded import FieldSpec, make_field
 from hts.stages.segment.flows import FlowParams, masks, masks_from_flows
 from hts.stages.segment.flows.targets import flows_of_labels
 from tests.stages.segment.matching import overlaps

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from hts.engine import Progress, Run, RunResult, connect, convert, status, submit
     from hts.recipe import Recipe
     from hts.report import write_report
+    from hts.stages.measure.arrays_api import features, measure
     from hts.stages.segment.arrays_api import segment
     from hts.store import Plate
     from hts.synth import SynthSpec, write_plate
@@ -35,6 +36,8 @@ _HOME = {
     "SynthSpec": "hts.synth",
     "connect": "hts.engine",
     "convert": "hts.engine",
+    "features": "hts.stages.measure.arrays_api",
+    "measure": "hts.stages.measure.arrays_api",
     "open_source": "hts.acquire",
     "segment": "hts.stages.segment.arrays_api",
     "status": "hts.engine",
@@ -53,6 +56,8 @@ __all__ = [
     "__version__",
     "connect",
     "convert",
+    "features",
+    "measure",
     "open_source",
     "segment",
     "status",

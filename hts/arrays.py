@@ -52,3 +52,32 @@ def to_numpy(array: Any) -> NDArray[Any]:
     if is_on_gpu(array):
         return np.asarray(array.get())
     return np.asarray(array)
+
+
+def in_memory(array: Any) -> tuple[Any, tuple[str, ...] | None]:
+    """What people have as an image, as a NumPy or CuPy array in the machine's byte order, and its channels' names.
+
+    Takes NumPy, CuPy, Dask and xarray. Axes of an xarray other than channel, Y and X are left out where they have
+    length 1; the names are the coordinates of its axis ``c`` or ``channel``, None where it has none.
+    """
+    names = None
+    if hasattr(array, "dims") and hasattr(array, "data"):
+        names = _channel_names(array)
+        dims = [str(name).lower() for name in array.dims]
+        kept = [size for dim, size in zip(dims, array.shape, strict=True) if size > 1 or dim in ("c", "y", "x")]
+        array = array.data.reshape(kept)
+    if hasattr(array, "__dask_graph__"):
+        array = array.compute()
+    if is_on_gpu(array):
+        return array, names
+    found = np.asarray(array)
+    if found.dtype.kind == "f" and found.dtype.itemsize > 8:
+        return found.astype(np.float64), names
+    return found.astype(found.dtype.newbyteorder("="), copy=False), names
+
+
+def _channel_names(array: Any) -> tuple[str, ...] | None:
+    for dim in array.dims:
+        if str(dim).lower() in ("c", "channel") and dim in array.coords:
+            return tuple(str(name) for name in np.atleast_1d(array.coords[dim].values))
+    return None

@@ -8,7 +8,22 @@ from typing import Annotated
 import typer
 
 import hts
-from hts.cli import convert, demo, evaluate, inspect, models, plan, report, run, status, synth, train, validate
+from hts.cli import (
+    convert,
+    demo,
+    evaluate,
+    export,
+    features,
+    inspect,
+    models,
+    plan,
+    report,
+    run,
+    status,
+    synth,
+    train,
+    validate,
+)
 
 app = typer.Typer(
     name="hts",
@@ -45,6 +60,8 @@ app.command()(plan.plan)
 app.command()(run.run)
 app.command()(status.status)
 app.command()(report.report)
+app.command()(export.export)
+app.command()(features.features)
 app.add_typer(train.train, name="train")
 app.add_typer(evaluate.app)
 

@@ -15,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hts.engine.stages import Fingerprints, segmenter_steps
+from hts.engine.threads import task_threads
 from hts.errors import SourceError, StageError
 from hts.recipe import Recipe
 from hts.stages.measure import measure_field
@@ -177,7 +178,7 @@ def read_projection(
 def _measure(result: Measured, work: FieldWork, recipe: Recipe) -> None:
     number = work.key.key.field
     try:
-        table = measure_field(work.labels, work.images, recipe.measure)
+        table = measure_field(work.labels, work.images, recipe.measure, threads=task_threads())
     except StageError as error:
         result.unmeasured[number] = _line(error)
         return

@@ -163,7 +163,8 @@ class Run:
         plan, state = self._prepared.plan, self._state
         if not plan.tasks:
             return
-        compiled = self._client.submit(warm_up, pure=False, key=f"compile-{self._prepared.run_id}")
+        wanted = (self._prepared.recipe_text, self._prepared.plate.itemsize_bytes)
+        compiled = self._client.submit(warm_up, *wanted, pure=False, key=f"compile-{self._prepared.run_id}")
         while not compiled.done() and not self._stop.is_set():
             self._stop.wait(_POLL_S)
         if not self._stop.is_set():

@@ -63,12 +63,17 @@ def _recipe(text: str) -> Recipe:
     return Recipe.from_dict(json.loads(text))
 
 
-def warm_up() -> float:
-    """Compile the kernels of all stages, or load them from the cache; returns the seconds it took."""
+def warm_up(text: str | None = None, itemsize_bytes: int = 2) -> float:
+    """Compile the kernels that a recipe needs of all stages, or load them from the cache; returns the seconds it took.
+
+    ``text`` is the recipe as a job has it, the default recipe when not given; ``itemsize_bytes`` those of a pixel.
+    """
     from hts.stages import measure, segment
 
     begin = time.perf_counter()
-    measure.warm_up()
+    recipe = _recipe(text) if text else None
+    real = itemsize_bytes > 2 or (recipe is not None and recipe.acquire.z == "mean")
+    measure.warm_up(recipe.measure if recipe else None, ("float32",) if real else ("uint16",))
     segment.warm_up()
     return time.perf_counter() - begin
 
@@ -183,7 +188,7 @@ def _unsegmented(job: WellJob) -> dict[int, str]:
 
 
 def _write_cells(job: WellJob, recipe: Recipe, tables: list[pd.DataFrame]) -> None:
-    described = {info.column: info.described() for info in cell_catalogue(recipe)}
+    described = {info.column: info.described(recipe.channels) for info in cell_catalogue(recipe)}
     cells = pd.concat(tables, ignore_index=True)
     # A well without cells must have the same column types as all others.
     for place, (name, text) in enumerate((("Plate", job.plate_name), ("Well", job.task.well.name))):

@@ -5,6 +5,7 @@ This is the only package that touches Zarr. Images follow OME-Zarr 0.5 (Zarr v3,
 """
 
 from hts.store.existing import clear_field, looks_like_zarr
+from hts.store.exports import annotated_data, write_annotated_data, write_feature_table
 from hts.store.field import Field
 from hts.store.files import (
     address,
@@ -24,7 +25,7 @@ from hts.store.locks import Held, exclusive, is_held
 from hts.store.markers import Markers
 from hts.store.plate import Plate, Well
 from hts.store.scratch import read_arrays, write_arrays
-from hts.store.tables import read_table, write_table
+from hts.store.tables import read_descriptions, read_table, write_table
 from hts.store.write import FieldImage, PlaneIndex, PlateSpec, create_plate, field_path, refuse_other_files, write_field
 from hts.store.zipped import is_zip
 
@@ -39,6 +40,7 @@ __all__ = [
     "PlateSpec",
     "Well",
     "address",
+    "annotated_data",
     "clear_field",
     "create_plate",
     "ensure_writable",
@@ -51,14 +53,17 @@ __all__ = [
     "list_labels",
     "looks_like_zarr",
     "read_arrays",
+    "read_descriptions",
     "read_json",
     "read_table",
     "refuse_other_files",
     "refuse_read_only",
     "remove_file",
     "storage_errors",
+    "write_annotated_data",
     "write_arrays",
     "write_bytes",
+    "write_feature_table",
     "write_field",
     "write_json",
     "write_labels",

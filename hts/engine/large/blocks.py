@@ -18,6 +18,7 @@ from hts.engine.large.frame import at_frame, drop, touching_field
 from hts.engine.large.places import Scratch, families, field_grid
 from hts.engine.stages import check_same, fingerprints, segmenter_steps
 from hts.engine.surveys import step_contexts
+from hts.engine.threads import task_threads
 from hts.errors import SourceError, StageError, StoreError
 from hts.recipe import Recipe
 from hts.stages.measure import Place, measure_field, number_columns
@@ -310,7 +311,7 @@ def _measured(
         is_owned = (labels[name] >= first) & (labels[name] < last) & (name in linked)
         local[name] = np.where(is_owned, labels[name] - (first - 1), 0).astype(np.int32)
     try:
-        table = measure_field(local, planes, recipe.measure, Place(origin, shape))
+        table = measure_field(local, planes, recipe.measure, Place(origin, shape), task_threads())
     except StageError as error:
         raise _Unmeasured(str(error)) from error
     for column in number_columns(recipe.objects, recipe.measure):

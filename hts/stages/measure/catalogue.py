@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -86,10 +86,16 @@ class ColumnInfo:
         """Whether the column is a measured number, not an identity."""
         return self.family != "identity"
 
-    def described(self) -> dict[str, str]:
-        """What the Parquet schema says of the column, so that nothing has to be guessed from its name."""
+    def described(self, names: Mapping[str, str | None] | None = None) -> dict[str, str]:
+        """What the Parquet schema says of the column, so that nothing has to be guessed from its name.
+
+        ``names`` are the plate's names of the channels by role.
+        """
         known = {"compartment": self.compartment, "role": self.channel, "family": self.family, "unit": self.unit}
-        return {key: value for key, value in known.items() if value} | {"definition": self.definition}
+        if self.channel and names:
+            known["channel"] = ",".join(names.get(role) or role for role in self.channel.split(","))
+        known |= {"definition": self.definition, "source": self.source}
+        return {key: value for key, value in known.items() if value}
 
 
 class MeasureStage:

@@ -30,6 +30,12 @@ if TYPE_CHECKING:
     from hts.stages.measure.shared.objects import FieldData
 
 
+_BYTES_PX = {"edge_distance": 4, "rings": 24, "edges": 1, "around": 40}
+"""Of a pixel, for what families share; with what is needed for a moment to compute it."""
+
+_BYTES_CHANNEL_PX = {"values": 4, "ranks": 4}
+
+
 @dataclass(frozen=True)
 class Place:
     """A part of a field: row and column of its first pixel, and (Y, X) of the whole, whose frame objects may touch."""
@@ -81,19 +87,30 @@ def measure_field(
     data: dict[str, NDArray[Any]] = _identities(there, rows, at_frame)
     for name in measured_objects(names, chosen):
         data.update(_features(name, field, rows, chosen))
+        field.sets[name].release()
     return pd.DataFrame({column: data[column] for column in columns})
 
 
-def warm_up(params: MeasureParams | None = None) -> None:
-    """Load or compile the kernels of these families for 8 and 16 bits and for floats, so that no field pays for it."""
+def warm_up(params: MeasureParams | None = None, dtypes: tuple[str, ...] = ("uint16", "float32")) -> None:
+    """Load or compile the kernels of these families for images of these types, so that no field pays for it.
+
+    8 bits are measured as 16.
+    """
     labels = np.repeat(np.repeat(np.array([[1, 2], [0, 3]], np.int32), 8, axis=0), 8, axis=1)
-    for dtype in (np.uint8, np.uint16, np.float32):
-        image = np.arange(labels.size).reshape(labels.shape).astype(dtype)
+    for dtype in dtypes:
+        image = (np.arange(labels.size).reshape(labels.shape) / labels.size).astype(dtype)
         measure_field({"objects": labels}, {"a": image, "b": image}, _on_any_field(params))
 
 
 def _on_any_field(params: MeasureParams | None) -> MeasureParams:
     return (params or MeasureParams()).model_copy(update={"objects": None})
+
+
+def measuring_bytes(params: MeasureParams, shape: tuple[int, int], channels: int) -> int:
+    """Working memory for one field (Y, X) beyond its planes, their stack and its labels: what families share."""
+    per_px = sum(_BYTES_PX.get(need, 0) for need in shared_needs(params.families()))
+    per_channel_px = sum(_BYTES_CHANNEL_PX.get(need, 0) for need in shared_needs(params.families()))
+    return shape[0] * shape[1] * (per_px + channels * per_channel_px)
 
 
 def _field_data(

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from hts.arrays import is_on_gpu, to_numpy
+from hts.arrays import in_memory, to_numpy
 from hts.errors import UsageError
 from hts.stages.segment.objects import link, renumbered, touching_frame, without
 from hts.stages.segment.options import step_model
@@ -114,25 +114,9 @@ def _params(segmenter: Any, given: dict[str, Any], channels: int) -> Any:
 
 def _planes(image: Any) -> list[Any]:
     """Planes (Y, X) in memory, one a channel."""
-    array = _in_memory(image)
+    array = in_memory(image)[0]
     if array.ndim == 2:
         return [array]
     if array.ndim == 3:
         return list(array)
     raise UsageError("an image (Y, X) or (channel, Y, X)", found=f"an array of shape {tuple(array.shape)}")
-
-
-def _in_memory(image: Any) -> Any:
-    """A NumPy or CuPy array; axes of an xarray other than channel, Y and X are left out where they have length 1."""
-    if hasattr(image, "dims") and hasattr(image, "data"):
-        names = [str(name) for name in image.dims]
-        extra = [n for n, size in enumerate(image.shape) if size == 1 and names[n].lower() not in ("y", "x")]
-        image = image.data.reshape([size for n, size in enumerate(image.shape) if n not in extra])
-    if hasattr(image, "__dask_graph__"):
-        image = image.compute()
-    if is_on_gpu(image):
-        return image
-    array = np.asarray(image)
-    if array.dtype.kind == "f" and array.dtype.itemsize > 8:
-        return array.astype(np.float64)
-    return array.astype(array.dtype.newbyteorder("="), copy=False)

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from benchmarks._crowded import FieldSpec
 from benchmarks.bench_flows import make_flows
-from benchmarks.bench_measure import FieldSpec
 from hts.stages.segment import warm_up
 from tests.reference.table import KERNELS
 

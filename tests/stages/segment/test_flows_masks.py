@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from benchmarks._crowded import FieldSpec, make_field
 from benchmarks.bench_flows import make_flows
-from benchmarks.bench_measure import FieldSpec, make_field
 from hts.errors import UsageError
 from hts.stages.segment import warm_up
 from hts.stages.segment.flows import FlowParams, masks, masks_from_flows

@@ -72,7 +72,8 @@ def test_arrays_on_a_gpu_stay_there(asked: list[str], monkeypatch: pytest.Monkey
     class OnGpu:
         shape, ndim = (2, 3), 2
 
-    monkeypatch.setattr(arrays_api, "is_on_gpu", lambda array: isinstance(array, OnGpu))
+    for module in ("hts.arrays", "hts.stages.segment.arrays_api"):
+        monkeypatch.setattr(f"{module}.is_on_gpu", lambda array: isinstance(array, OnGpu), raising=False)
     image = OnGpu()
     assert arrays_api._planes(image) == [image]
 

@@ -110,6 +110,11 @@ class Objects:
         known = np.isfinite(self.moments.squares.astype(np.float64))
         return np.asarray(known & self.present[:, None], dtype=np.bool_)
 
+    def release(self) -> None:
+        """Forget what was computed, but the runs: the next object set needs the memory."""
+        for name in set(vars(self)) - {"field", "labels", "runs", "present"}:
+            del vars(self)[name]
+
     def over(self, kernel: Callable[..., None], *arguments: Any) -> None:
         """Call ``kernel(first, stop, runs, *arguments)`` for all objects, shared among the threads of the field."""
         over_objects(kernel, self.runs, *arguments, threads=self.field.threads)
