@@ -10,6 +10,9 @@ from hts.stages.measure import channel_token
 from tests.reference.features.peers import Columns, ParityField, PeerRow
 
 
+_UNSCALED = {"scaled": False, "bin_count": 3, "maximum_radius": 20}
+
+
 def _named(found: dict[str, NDArray[np.float64]], role: str) -> Columns:
     return {"_".join([*name.split("_")[:2], channel_token(role), *name.split("_")[2:]]): v for name, v in found.items()}
 
@@ -29,19 +32,33 @@ def scaled(field: ParityField) -> Columns:
 
 def unscaled(field: ParityField) -> Columns:
     """Three rings by distance, and what is beyond."""
-    return _of(field, scaled=False, bin_count=3, maximum_radius=20)
+    return _of(field, **_UNSCALED)
 
 
 def _no_mean(field: ParityField, name: str, theirs: NDArray[np.float64]) -> NDArray[np.bool_]:
     """A ring without pixels has no mean, and nothing varies about a mean of 0; theirs is 0 or what was in memory."""
-    if "FracAtD" in name:
+    measure, role, ring = name.split("_")[1:]
+    if measure == "FracAtD":
         return np.zeros(theirs.shape, np.bool_)
-    ring = name.rsplit("_", 1)[1]
-    settings = {} if ring.endswith("of4") else {"scaled": False, "bin_count": 3, "maximum_radius": 20}
-    pixels = get_radial_distribution(field.labels, np.ones(field.labels.shape), **settings)
-    empty = np.asarray(pixels[f"RadialDistribution_FracAtD_{ring}"] == 0)
-    dark = _of(field, **settings)[name.replace("RadialCV", "FracAtD")] == 0
-    return np.asarray(empty | dark if "RadialCV" in name else empty)
+    undefined = _pixels(field, ring)[ring] == 0
+    if measure == "RadialCV":
+        undefined |= _pixels(field, ring, role)[ring] == 0
+    return np.asarray(undefined)
+
+
+_KEPT: dict[tuple[str, bool, str | None], tuple[ParityField, Columns]] = {}
+
+
+def _pixels(field: ParityField, ring: str, role: str | None = None) -> Columns:
+    """Fraction of the pixels, or of the grey levels of a channel, by ring; computed once, as it takes long."""
+    settings = {} if ring.endswith("of4") else _UNSCALED
+    key = field.name, not settings, role
+    if key not in _KEPT or _KEPT[key][0] is not field:
+        tokens = [channel_token(name) for name in field.channels]
+        image = np.ones(field.labels.shape) if role is None else field.scaled[tokens.index(role)]
+        found = get_radial_distribution(field.labels, image, **settings)
+        _KEPT[key] = field, {name.split("_")[2]: value for name, value in found.items() if "FracAtD" in name}
+    return _KEPT[key][1]
 
 
 _WHY = "where a ring has no pixel, or only dark ones, ours is NaN"

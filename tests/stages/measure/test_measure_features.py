@@ -143,7 +143,7 @@ def test_families_come_from_entry_points_once_and_in_order():
 
 
 def test_an_unknown_family_is_refused_with_the_nearest_name():
-    with pytest.raises(UsageError, match=r"correlation, intensity, shape\n  found: 'shap'.*\n.*did you mean 'shape'"):
+    with pytest.raises(UsageError, match=r"shape.*\n  found: 'shap'.*\n.*did you mean 'shape'"):
         families(("shap",))
     with pytest.raises(UsageError, match="install the package that provides it"):
         families(("zernike_moments",))

@@ -60,7 +60,8 @@ class NeighborsFeatures(BuiltInFamily):
     version = 1
     Params = NeighborsParams
     needs = ("runs", "moments")
-    cost_ns = 10.0
+    cost_ns = 20.0
+    approximate_in_blocks = "objects that other blocks own are no neighbours (neighbors)"
 
     def catalogue(self, channels: tuple[str, ...]) -> tuple[FeatureInfo, ...]:
         """Five features a method; the same whatever the channels."""

@@ -19,9 +19,13 @@ _DEFINITIONS = {
     "FracAtD": "Sum of the grey levels in the ring over that of all rings; undefined when the latter is 0",
     "MeanFrac": "Mean grey level in the ring over that of all rings; undefined when the latter is 0 or the ring has no "
     "pixel",
-    "RadialCV": "Standard deviation over mean of the mean grey levels of the ring's 8 slices, of those that have "
+    "RadialCV": "Standard deviation over mean of the mean grey levels of those of the ring's 8 slices that have "
     "pixels; undefined when the ring has no pixel or the mean is 0",
 }
+_RINGS = (
+    "rings are counted from the centre, which is the first of the pixels furthest from the edge (the frame is none), "
+    "and divide {unit} along paths inside the object; pieces that no path reaches are left out"
+)
 
 
 class RadialParams(FamilyParams):
@@ -54,12 +58,12 @@ class RadialFeatures(BuiltInFamily):
                 self.name,
                 "1",
                 role,
-                f"{definition}; {self._meaning(number)}, channel {role}",
+                f"{definition}; {self._meaning()}, channel {role}",
                 SOURCE,
             )
             for name, definition in _DEFINITIONS.items()
             for role in channels
-            for number, ring in enumerate(self._rings())
+            for ring in self._rings()
         )
 
     def compute(self, objects: Objects) -> dict[str, NDArray[np.float64]]:
@@ -79,12 +83,10 @@ class RadialFeatures(BuiltInFamily):
         bins = self.params.bins
         return [f"{number}of{bins}" for number in range(1, bins + 1)] + ([] if self.params.scaled else ["Overflow"])
 
-    def _meaning(self, number: int) -> str:
-        bins, radius = self.params.bins, self.params.maximum_radius_px
-        if not self.params.scaled and number == bins:
-            return f"the ring is what is {radius:g} px or more from the centre"
-        unit = "of the way from centre to edge" if self.params.scaled else f"of {radius:g} px from the centre"
-        return f"the ring is {number}/{bins} to {number + 1}/{bins} {unit}"
+    def _meaning(self) -> str:
+        if self.params.scaled:
+            return _RINGS.format(unit="the way from there to the edge")
+        return _RINGS.format(unit=f"{self.params.maximum_radius_px:g} px, with what is beyond in Overflow,")
 
     def _codes(self, objects: Objects) -> NDArray[np.uint16]:
         """(N,) ring and slice of each pixel, as the kernel ``code_pixels`` writes them."""
