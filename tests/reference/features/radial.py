@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from hts.stages.measure import channel_token
 from tests.reference.features.peers import Columns, ParityField, PeerRow
 
-
 _UNSCALED = {"scaled": False, "bin_count": 3, "maximum_radius": 20}
 
 

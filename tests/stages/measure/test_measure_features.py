@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from hts.errors import UsageError
-from hts.stages.measure import MeasureParams, channel_token, families
+from hts.stages.measure import MeasureParams, channel_token
 from hts.stages.measure.families.correlation import CorrelationFeatures
 from hts.stages.measure.families.intensity import IntensityFeatures
 from hts.stages.measure.families.shape import ShapeFeatures
+from hts.stages.measure.features import families
 from hts.stages.measure.field import _field_data
 from tests.reference import measure as twin
 
