@@ -19,7 +19,7 @@ from hts.stages.segment.flows._kernels_sinks import count_ends, find_seeds, grow
 from hts.stages.segment.flows.targets import boxes_of, flows_of_labels, heat_buffers
 from hts.stages.segment.propagate import heap_buffers
 from hts.stages.segment.stitch import _kernels_stitch as kernels_stitch
-from tests.reference import distance, flows, granularity, measure, normalize, outline, runs, segment, stitch, texture
+from tests.reference import distance, flows, geodesic, granularity, measure, neighbors, normalize, outline, radial, runs, segment, stitch, texture
 from tests.reference.rows import KernelRow
 
 Labels = NDArray[np.int32]
@@ -106,6 +106,9 @@ KERNELS: tuple[KernelRow, ...] = (
     *distance.KERNELS,
     *granularity.KERNELS,
     *texture.KERNELS,
+    *geodesic.KERNELS,
+    *radial.KERNELS,
+    *neighbors.KERNELS,
     KernelRow(
         kernel="hts.stages.measure.shared._kernels_moments.integer_moments",
         call=object_moments,

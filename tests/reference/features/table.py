@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.reference.features import basic, shape, texture
+from tests.reference.features import basic, location, neighbors, radial, shape, texture
 from tests.reference.features.peers import PeerRow
 
-PEERS: tuple[PeerRow, ...] = (*basic.PEERS, *shape.PEERS, *texture.PEERS)
+PEERS: tuple[PeerRow, ...] = (*basic.PEERS, *shape.PEERS, *texture.PEERS, *radial.PEERS, *neighbors.PEERS, *location.PEERS)

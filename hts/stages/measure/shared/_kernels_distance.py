@@ -60,10 +60,12 @@ def _along_columns(span: Any, runs: Any, frame: Frame, columns: Any, distance: A
 
 
 @njit(cache=True, nogil=True)
-def _along_run(height: Any, left: Any, right: Any, envelope: Any, squared: Any) -> None:
-    """Write the squared distance of the pixels of a run; ``left`` and ``right``: squared heights just beyond its ends.
+def _raise_parabolas(height: Any, left: Any, right: Any, envelope: Any) -> Any:
+    """The lower envelope of the parabolas on the pixels of a run and just beyond its ends; the number of its last one.
 
-    height : (L,) int32, distance along the columns.
+    Where two are equally low the first one counts.
+
+    height : (L,) int32, height of each pixel's parabola, which is squared; ``left`` and ``right`` are squared.
     envelope : (3, >= L + 2) int64: position, squared height and first pixel of each parabola.
     """
     length = height.size
@@ -72,10 +74,10 @@ def _along_run(height: Any, left: Any, right: Any, envelope: Any, squared: Any) 
     top = 0
     for x in range(length + 1):
         here = np.int64(height[x]) * np.int64(height[x]) if x < length else right
-        here += x * x
+        starts = -1
         while top >= 0:
             # The first pixel that is nearer to x than to the parabola on top.
-            lead = here - level[top] - site[top] * site[top]
+            lead = here + x * x - level[top] - site[top] * site[top]
             starts = lead // (2 * (x - site[top])) + 1
             if starts > begin[top]:
                 break
@@ -84,11 +86,47 @@ def _along_run(height: Any, left: Any, right: Any, envelope: Any, squared: Any) 
             starts = -1
         if starts < length:
             top += 1
-            site[top], level[top], begin[top] = x, here - x * x, starts
-    for x in range(length - 1, -1, -1):
+            site[top], level[top], begin[top] = x, here, starts
+    return top
+
+
+@njit(cache=True, nogil=True)
+def _along_run(height: Any, left: Any, right: Any, envelope: Any, squared: Any) -> None:
+    """Write the squared distance of the pixels of a run; see :func:`_raise_parabolas`. May overwrite ``height``."""
+    site, level, begin = envelope[0], envelope[1], envelope[2]
+    top = _raise_parabolas(height, left, right, envelope)
+    for x in range(height.size - 1, -1, -1):
         while begin[top] > x:
             top -= 1
         squared[x] = level[top] + (x - site[top]) * (x - site[top])
+
+
+@njit(cache=True, nogil=True)
+def _distances_of_object(span: Any, runs: Any, frame: Frame, columns: Any, squared: Any) -> None:
+    """Write the squared distances of one object.
+
+    Parameters
+    ----------
+    span : its first run, one past its last, and the place of its first pixel in ``squared``.
+    columns : see :func:`_column_buffers`.
+    """
+    first, last, place = span
+    heights, envelope = columns
+    far = np.int64(FAR_PX) * np.int64(FAR_PX)
+    _along_columns(span, runs, frame, heights, squared)
+    for run in range(first, last):
+        begin, end = runs.start[run], runs.stop[run]
+        left = far if begin == 0 and not frame.closed else 0
+        right = far if end == frame.width and not frame.closed else 0
+        pixels = squared[place : place + end - begin]
+        _along_run(pixels, left, right, envelope, pixels)
+        place += end - begin
+
+
+@njit(cache=True, nogil=True)
+def _column_buffers(width: Any) -> Any:
+    """Working memory of :func:`_distances_of_object` for fields of this width."""
+    return np.empty((2, width), np.int32), np.empty((3, width + 2), np.int64)
 
 
 @njit(cache=True, nogil=True)
@@ -101,16 +139,6 @@ def edge_distances(first: Any, stop: Any, runs: Any, frame: Frame, squared: Any)
         then is no distance.
     squared : (N,) int32, filled at the objects' stretches.
     """
-    columns = np.empty((2, frame.width), np.int32)
-    envelope = np.empty((3, frame.width + 2), np.int64)
-    far = np.int64(FAR_PX) * np.int64(FAR_PX)
+    columns = _column_buffers(frame.width)
     for i in range(first, stop):
-        place = runs.offset[i]
-        _along_columns((runs.first[i], runs.first[i + 1], place), runs, frame, columns, squared)
-        for run in range(runs.first[i], runs.first[i + 1]):
-            begin, end = runs.start[run], runs.stop[run]
-            left = far if begin == 0 and not frame.closed else 0
-            right = far if end == frame.width and not frame.closed else 0
-            pixels = squared[place : place + end - begin]
-            _along_run(pixels, left, right, envelope, pixels)
-            place += end - begin
+        _distances_of_object((runs.first[i], runs.first[i + 1], runs.offset[i]), runs, frame, columns, squared)

@@ -20,6 +20,6 @@ def edge_distances(runs: Runs, shape: tuple[int, ...], *, closed: bool = True, t
         no edge, and what stands for it is no distance.
     """
     squared = np.empty(int(runs.offset[-1]), np.int32)
-    frame = kernels.Frame(*shape, closed)
+    frame = kernels.Frame(shape[0], shape[1], closed)
     over_objects(kernels.edge_distances, runs, frame, squared, threads=threads)
     return squared
