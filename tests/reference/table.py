@@ -19,7 +19,18 @@ from hts.stages.segment.flows._kernels_sinks import count_ends, find_seeds, grow
 from hts.stages.segment.flows.targets import boxes_of, flows_of_labels, heat_buffers
 from hts.stages.segment.propagate import heap_buffers
 from hts.stages.segment.stitch import _kernels_stitch as kernels_stitch
-from tests.reference import distance, flows, geodesic, granularity, measure, neighbors, normalize, outline, radial, runs, segment, stitch, texture
+from tests.reference import (, distance, flows, geodesic, granularity, measure, neighbors, normalize, outline, radial, runs, segment, stitch, texture
+    colocalization,
+    edges,
+    flows,
+    intensity,
+    measure,
+    normalize,
+    ranks,
+    runs,
+    segment,
+    stitch,
+)
 from tests.reference.rows import KernelRow
 
 Labels = NDArray[np.int32]
@@ -109,6 +120,10 @@ KERNELS: tuple[KernelRow, ...] = (
     *geodesic.KERNELS,
     *radial.KERNELS,
     *neighbors.KERNELS,
+    *edges.KERNELS,
+    *ranks.KERNELS,
+    *intensity.KERNELS,
+    *colocalization.KERNELS,
     KernelRow(
         kernel="hts.stages.measure.shared._kernels_moments.integer_moments",
         call=object_moments,

@@ -20,6 +20,10 @@ IMAGES = {"dna": np.arange(18, dtype=np.uint16).reshape(3, 6), "reporter": np.fu
 FEATURES = sum(info.is_feature for info in feature_catalogue(("nuclei",), IMAGES))
 
 
+def features_of(compartment):
+    return sum(info.is_feature and info.compartment == compartment for info in feature_catalogue(LABELS, IMAGES))
+
+
 @pytest.fixture(scope="module")
 def table():
     return measure_field(LABELS, IMAGES)
@@ -147,7 +151,7 @@ def test_unknown_objects_and_no_objects_are_refused():
 
 
 def test_roles_with_one_token_are_refused():
-    with pytest.raises(UsageError, match="Nuclei_Intensity_MeanIntensity_DNA and others more than once"):
+    with pytest.raises(UsageError, match="Nuclei_Intensity_IntegratedIntensity_DNA and others more than once"):
         feature_catalogue(["nuclei"], ["dna", "DNA"])
 
 
