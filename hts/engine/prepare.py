@@ -17,6 +17,7 @@ from hts.errors import RecipeError, UsageError
 from hts.locations import Location, location
 from hts.model import WellId
 from hts.recipe import Recipe
+from hts.stages.measure import measuring_bytes
 from hts.stages.profile import control_kinds
 from hts.stages.profile.dose import dose_column
 from hts.stages.segment import fields_in_flight, working_bytes
@@ -64,6 +65,9 @@ class Prepared:
                 "fields are cut into blocks that are segmented by themselves: what a segmenter takes from a whole "
                 "image (percentiles, an Otsu threshold) it takes from each block here; very uneven fields may differ"
             )
+            for family in self.recipe.measure.families():
+                if told := getattr(family, "approximate_in_blocks", ""):
+                    notes.append(f"fields are cut into blocks that are measured by themselves: {told}")
         primary = self.recipe.objects[0]
         for name in unlinked_sets(self.recipe):
             notes.append(
@@ -184,4 +188,5 @@ def _check_surveys(recipe: Recipe, sizes: dict[str, int]) -> None:
 def _costs(recipe: Recipe, shape: tuple[int, int], levels: int) -> Costs:
     steps, tile = segmenter_steps(recipe), tile_shape(shape, recipe)
     held = 1 if recipe.blocks.are_needed(shape) else fields_in_flight(steps, shape)
-    return Costs(working_bytes(steps, tile), len(recipe.channels), len(recipe.segment), levels, held, tile)
+    working = working_bytes(steps, tile) + measuring_bytes(recipe.measure, tile, len(recipe.channels))
+    return Costs(working, len(recipe.channels), len(recipe.segment), levels, held, tile)

@@ -32,6 +32,8 @@ from hts.report._style import BAD, INK, MUTED, new_figure
 from hts.report.data import ReportData
 
 LIMIT_PERCENT = (1.0, 99.0)
+MAP_VALUES = 4_000_000
+"""Numbers that the page takes as they are, 20 MB; of larger profiles it takes counts, medians and readouts."""
 _WELL_SIDE = 0.9
 _WELL_INSET = 0.08
 _PLOT_WIDTH_PX = 1040
@@ -114,7 +116,8 @@ def plate_map(data: ReportData) -> Column:
     plot.title.text = shown.key
     search, select = _chooser(features, wells, mapper, plot)
     select.value = shown.key
-    hint = Div(text=f"{len(features)} features", styles={"color": MUTED, "padding-top": "26px"})
+    without = "; means and SDs are in profiles.parquet" if _left_out(data) else ""
+    hint = Div(text=f"{len(features)} features{without}", styles={"color": MUTED, "padding-top": "26px"})
     search.js_on_change("value_input", _search_callback(features, select, hint))
     controls = row(search, select, hint, sizing_mode="stretch_width", css_classes=["controls"], spacing=14)
     controls.styles = {"flex-wrap": "wrap"}
@@ -301,9 +304,19 @@ def _profile_features(data: ReportData, grid: Grid) -> Iterator[MapFeature]:
     numeric = data.profiles.select_dtypes("number")
     if numeric.empty or "Metadata_Well" not in data.profiles:
         return
+    left_out = _left_out(data)
+    numeric = numeric[[name for name in numeric if name not in left_out]]
     spread = grid.spread(data.profiles["Metadata_Well"], numeric.to_numpy(np.float32, na_value=np.nan))
     for index, name in enumerate(map(str, numeric.columns)):
         yield MapFeature(name, _group(name, data.readout_name), np.ascontiguousarray(spread[:, index]))
+
+
+def _left_out(data: ReportData) -> frozenset[str]:
+    """Means and SDs of a profile so wide that the page would be tens of megabytes; the readout stays."""
+    names = [str(name) for name in data.profiles.select_dtypes("number")]
+    if len(names) * len(data.profiles) <= MAP_VALUES:
+        return frozenset()
+    return frozenset(name for name in names if name.startswith(("Mean_", "StDev_")) and name != data.readout_name)
 
 
 def _readout_feature(data: ReportData, grid: Grid) -> Iterator[MapFeature]:

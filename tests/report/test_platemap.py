@@ -5,11 +5,12 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 import pytest
-from bokeh.models import HoverTool, Select
+from bokeh.models import Div, HoverTool, Select
 from bokeh.models.layouts import Column
 from bokeh.plotting import figure
 
 from hts.model import PLATE_FORMATS
+from hts.report import platemap
 from hts.report.data import ReportData
 from hts.report.platemap import Grid, plate_features, plate_map, robust_limits
 
@@ -106,3 +107,16 @@ def test_hover_names_the_layout_columns(make_data: MakeData) -> None:
 )
 def test_limits_are_robust(values: list[float], limits: tuple[float, float]) -> None:
     assert robust_limits(np.array(values, np.float32)) == pytest.approx(limits)
+
+
+def test_of_a_very_wide_profile_the_map_leaves_out_means_and_says_so(
+    make_data: MakeData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = make_data()
+    monkeypatch.setattr(platemap, "MAP_VALUES", 300)
+    keys = [feature.key for feature in plate_features(data, Grid.of(data))]
+    assert not [key for key in keys if key.startswith(("Mean_", "StDev_")) and key != data.readout_name]
+    assert data.readout_name in keys
+    assert any(key.startswith("Median_") for key in keys)
+    hints = [model.text for model in plate_map(data).select({"type": Div})]
+    assert any("means and SDs are in profiles.parquet" in text for text in hints)

@@ -23,7 +23,7 @@ from hts.stages.measure.features import (
     families,
     family_names,
 )
-from hts.stages.measure.field import Place, measure_field, warm_up
+from hts.stages.measure.field import Place, measure_field, measuring_bytes, warm_up
 
 __all__ = [
     "BuiltInFamily",
@@ -40,6 +40,7 @@ __all__ = [
     "family_names",
     "feature_catalogue",
     "measure_field",
+    "measuring_bytes",
     "number_column",
     "number_columns",
     "warm_up",

@@ -81,6 +81,8 @@ class BuiltInFamily:
     Params: ClassVar[type[FamilyParams]] = FamilyParams
     needs: ClassVar[tuple[str, ...]] = ()
     cost_ns: ClassVar[float] = 0.0
+    approximate_in_blocks: ClassVar[str] = ""
+    """What is not the same where a field is measured in parts; told in the notes of a run."""
 
     def __init__(self, params: Any = None) -> None:
         self.params: Any = self.Params() if params is None else params

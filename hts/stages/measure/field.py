@@ -30,6 +30,12 @@ if TYPE_CHECKING:
     from hts.stages.measure.shared.objects import FieldData
 
 
+_BYTES_PX = {"edge_distance": 4, "rings": 24, "edges": 1, "around": 40}
+"""Of a pixel, for what families share; with what is needed for a moment to compute it."""
+
+_BYTES_CHANNEL_PX = {"values": 4, "ranks": 4}
+
+
 @dataclass(frozen=True)
 class Place:
     """A part of a field: row and column of its first pixel, and (Y, X) of the whole, whose frame objects may touch."""
@@ -98,6 +104,13 @@ def warm_up(params: MeasureParams | None = None, dtypes: tuple[str, ...] = ("uin
 
 def _on_any_field(params: MeasureParams | None) -> MeasureParams:
     return (params or MeasureParams()).model_copy(update={"objects": None})
+
+
+def measuring_bytes(params: MeasureParams, shape: tuple[int, int], channels: int) -> int:
+    """Working memory for one field (Y, X) beyond its planes, their stack and its labels: what families share."""
+    per_px = sum(_BYTES_PX.get(need, 0) for need in shared_needs(params.families()))
+    per_channel_px = sum(_BYTES_CHANNEL_PX.get(need, 0) for need in shared_needs(params.families()))
+    return shape[0] * shape[1] * (per_px + channels * per_channel_px)
 
 
 def _field_data(
