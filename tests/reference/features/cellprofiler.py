@@ -2,9 +2,9 @@
 
 The folder holds three images, the tables, and in ``Experiment.csv`` the pipeline with all its settings: nuclei by one
 threshold and a watershed from local maxima, cells by propagation, cytoplasm as what is left of cells without nuclei.
-Those steps are done here by their definitions, with the thresholds that ``Image.csv`` records. scikit-image's own
-watershed is of no use: since 0.19 it floods at the highest level passed so far, and CellProfiler's release came with
-one that floods at each pixel's own level, which moves a few pixels between three pairs of nuclei.
+Those steps are done here by their definitions, with the thresholds that ``Image.csv`` records. The watershed is written
+out: scikit-image's floods today at the highest level passed so far, and that of CellProfiler's release at each pixel's
+own level, which moves a few pixels between three pairs of nuclei.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import pandas as pd
 import tifffile
 from numpy.typing import NDArray
 from scipy import ndimage
+from scipy.spatial import ConvexHull
 
 Labels = NDArray[np.int32]
 Mask = NDArray[np.bool_]
@@ -27,6 +28,7 @@ NUCLEUS_PX = (8, 80)
 PH3_PX = (7, 80)
 REGULARIZATION = 0.05
 CHANNELS = ("DNA", "PH3", "cellbody")
+BOX = [f"AreaShape_BoundingBox{end}_{axis}" for end in ("Minimum", "Maximum") for axis in "YX"]
 
 
 class Export:
@@ -109,7 +111,9 @@ def smoothed(grey: Image, sigma_px: float) -> Image:
 def maxima(grey: Image, clumps: NDArray[np.integer], radius_px: float) -> Mask:
     """Pixels of clumps that no pixel of the same clump within `radius_px` exceeds."""
     reach = int(radius_px)
-    around = [(y, x) for y in range(-reach, reach + 1) for x in range(-reach, reach + 1) if y * y + x * x <= radius_px**2]
+    around = [
+        (y, x) for y in range(-reach, reach + 1) for x in range(-reach, reach + 1) if y * y + x * x <= radius_px**2
+    ]
     rows, columns = np.nonzero(clumps)
     far, far_grey = np.pad(clumps, reach), np.pad(grey, reach)
     for y, x in around:
@@ -214,6 +218,62 @@ def secondary(grey: Image, mask: Mask, everything: Labels, nuclei: Labels) -> La
     np.maximum.at(number, cells, nuclei)
     number[0] = 0
     return number[cells]
+
+
+def reproduced(labels: Labels, table: pd.DataFrame) -> int:
+    """How many rows have the area, box and centre of the object of their number; of PH3 there is the centre only."""
+    boxes = ndimage.find_objects(labels)
+    if len(boxes) != len(table):
+        return 0
+    numbers = np.arange(1, len(boxes) + 1)
+    row, column = np.array(ndimage.center_of_mass(labels > 0, labels, numbers)).T
+    name = "AreaShape_Center" if "AreaShape_Area" in table else "Location_Center"
+    same = (np.abs(table[f"{name}_Y"] - row) < 1e-6) & (np.abs(table[f"{name}_X"] - column) < 1e-6)
+    if "AreaShape_Area" in table:
+        box = [(y.start, x.start, y.stop, x.stop) for y, x in boxes]
+        same &= (table[BOX] == np.array(box)).all(axis=1)
+        same &= table["AreaShape_Area"] == np.bincount(labels.ravel())[1:]
+    return int((same & (table["ObjectNumber"] == numbers)).sum())
+
+
+def euler_numbers(labels: Labels) -> NDArray[np.float64]:
+    """(n,) 1 less the holes, by the rule of CellProfiler's scikit-image.
+
+    A hole must be closed to diagonal ways too, and further pieces of an object do not count.
+    """
+    found = []
+    for number, box in enumerate(ndimage.find_objects(labels), start=1):
+        one = labels[box] == number
+        holes = ndimage.binary_fill_holes(one, EIGHT) & ~one
+        found.append(1.0 - ndimage.label(holes, EIGHT)[1])
+    return np.array(found)
+
+
+def hull_areas(labels: Labels) -> NDArray[np.float64]:
+    """(n,) pixel centres in the hull of the pixels' sides' middles, as CellProfiler's scikit-image counts.
+
+    Of centres that lie on the hull's outline, those on the upper and left sides are inside and the others are not;
+    today all are.
+    """
+    found = []
+    for number, box in enumerate(ndimage.find_objects(labels), start=1):
+        one = labels[box] == number
+        pixels = np.argwhere(one)
+        sides = np.concatenate([pixels + side for side in ((-0.5, 0), (0.5, 0), (0, -0.5), (0, 0.5))])
+        hull = ConvexHull(np.unique(sides, axis=0))
+        found.append(float(_half_open(one.shape, hull.points[hull.vertices]).sum()))
+    return np.array(found)
+
+
+def _half_open(shape: tuple[int, ...], corners: NDArray[np.float64]) -> Mask:
+    """Pixel centres that an odd number of a polygon's edges lie below, each edge with its left end alone."""
+    row, column = np.mgrid[: shape[0], : shape[1]]
+    odd = np.zeros(shape, np.bool_)
+    for (y0, x0), (y1, x1) in zip(corners, np.roll(corners, 1, axis=0), strict=True):
+        if x0 != x1:
+            crossed = (np.minimum(x0, x1) <= column) & (column < np.maximum(x0, x1))
+            odd ^= crossed & (row < (y1 - y0) * (column - x0) / (x1 - x0) + y0)
+    return odd
 
 
 def outline(labels: Labels) -> Mask:
