@@ -23,9 +23,6 @@ SETS = ("Nuclei", "Cells", "Cytoplasm")
 OBJECTS = {"Nuclei": 289, "PH3": 22, "Cells": 289, "Cytoplasm": 289}
 COMPARED = {"Nuclei": 89, "Cells": 88, "Cytoplasm": 88}
 """Objects in the tables, all of which are reproduced, and columns that are equal."""
-PARAMS = MeasureParams(
-    features=("shape", "zernike", "intensity", "location"), options={"intensity": {"quantiles": "cellprofiler4"}}
-)
 ATOL = {
     r"AreaShape_Zernike_": 1e-13,  # of symmetric objects many vanish
     r"Intensity_MassDisplacement_": 1e-12,  # px, a difference of two places
@@ -67,7 +64,10 @@ def ours(export, labels):
 
 
 def measured(labels, images):
-    return measure_field({name.lower(): labels[name] for name in SETS}, images, PARAMS)
+    params = MeasureParams(
+        features=("shape", "zernike", "intensity", "location"), options={"intensity": {"quantiles": "cellprofiler4"}}
+    )
+    return measure_field({name.lower(): labels[name] for name in SETS}, images, params)
 
 
 def reason(column: str) -> str | None:
