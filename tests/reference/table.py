@@ -19,17 +19,24 @@ from hts.stages.segment.flows._kernels_sinks import count_ends, find_seeds, grow
 from hts.stages.segment.flows.targets import boxes_of, flows_of_labels, heat_buffers
 from hts.stages.segment.propagate import heap_buffers
 from hts.stages.segment.stitch import _kernels_stitch as kernels_stitch
-from tests.reference import (, distance, flows, geodesic, granularity, measure, neighbors, normalize, outline, radial, runs, segment, stitch, texture
+from tests.reference import (
     colocalization,
+    distance,
     edges,
     flows,
+    geodesic,
+    granularity,
     intensity,
     measure,
+    neighbors,
     normalize,
+    outline,
+    radial,
     ranks,
     runs,
     segment,
     stitch,
+    texture,
 )
 from tests.reference.rows import KernelRow
 
