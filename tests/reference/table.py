@@ -21,15 +21,22 @@ from hts.stages.segment.propagate import heap_buffers
 from hts.stages.segment.stitch import _kernels_stitch as kernels_stitch
 from tests.reference import (
     colocalization,
+    distance,
     edges,
     flows,
+    geodesic,
+    granularity,
     intensity,
     measure,
+    neighbors,
     normalize,
+    outline,
+    radial,
     ranks,
     runs,
     segment,
     stitch,
+    texture,
 )
 from tests.reference.rows import KernelRow
 
@@ -113,6 +120,13 @@ def _of_flows(kernel: str, call: Callable[..., Any], twin: Callable[..., Any], d
 
 KERNELS: tuple[KernelRow, ...] = (
     *runs.KERNELS,
+    *outline.KERNELS,
+    *distance.KERNELS,
+    *granularity.KERNELS,
+    *texture.KERNELS,
+    *geodesic.KERNELS,
+    *radial.KERNELS,
+    *neighbors.KERNELS,
     *edges.KERNELS,
     *ranks.KERNELS,
     *intensity.KERNELS,

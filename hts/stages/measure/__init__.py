@@ -20,7 +20,6 @@ from hts.stages.measure.features import (
     FeatureFamily,
     FeatureInfo,
     channel_token,
-    families,
     family_names,
 )
 from hts.stages.measure.field import Place, measure_field, measuring_bytes, warm_up
@@ -36,7 +35,6 @@ __all__ = [
     "Place",
     "border_column",
     "channel_token",
-    "families",
     "family_names",
     "feature_catalogue",
     "measure_field",

@@ -15,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hts.stages.measure.shared import _kernels_runs as kernels_runs
+from hts.stages.measure.shared.distance import edge_distances
 from hts.stages.measure.shared.edges import Edges, edges_of
+from hts.stages.measure.shared.hulls import Hulls, circles_of, hulls_of
 from hts.stages.measure.shared.moments import ObjectMoments, object_moments
 from hts.stages.measure.shared.ranks import Order, order_of
 from hts.stages.measure.shared.runs import Runs, in_threads, over_objects, read_only, runs_of
@@ -110,6 +112,21 @@ class Objects:
     def edges(self) -> Edges:
         """The pixels of each object that have another label beside them."""
         return edges_of(self.runs, self.labels, threads=self.field.threads)
+
+    @cached_property
+    def hulls(self) -> Hulls:
+        """The corners of each object's convex hull."""
+        return hulls_of(self)
+
+    @cached_property
+    def circles(self) -> NDArray[np.float64]:
+        """(n, 3) row and column (of the whole field) and radius of the smallest circle around each object."""
+        return circles_of(self)
+
+    @cached_property
+    def edge_distance(self) -> NDArray[np.int32]:
+        """(N,) squared distance (px^2) of each pixel to the nearest one that is not of its object; outside is none."""
+        return edge_distances(self.runs, self.labels.shape, threads=self.field.threads)
 
     @cached_property
     def present(self) -> NDArray[np.bool_]:
