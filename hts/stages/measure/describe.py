@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -51,8 +52,12 @@ def _settings(name: str) -> list[str]:
     """The settings of a family, with their defaults."""
     (family,) = load_families((name,))
     fields = family.Params.model_fields if hasattr(family, "Params") else {}
-    told = [f"`{key}` ({field.default!r}): {field.description}" for key, field in fields.items()]
+    told = [f"`{key}` ({_default(field)}): {(field.description or '').rstrip('.')}" for key, field in fields.items()]
     return [f"Settings: {'; '.join(told)}.", ""] if told else []
+
+
+def _default(field: Any) -> str:
+    return json.dumps(field.default)
 
 
 def _alike(row: Any) -> tuple[str, str, str]:

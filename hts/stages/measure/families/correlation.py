@@ -42,7 +42,9 @@ class CorrelationParams(FamilyParams):
     threshold_percent : a pixel is bright from this share of the object's maximum on, for Overlap, K, Manders and RWC.
     """
 
-    threshold_percent: float = Field(15.0, ge=0.0, le=100.0)
+    threshold_percent: float = Field(
+        15.0, ge=0.0, le=100.0, description="pixels from this percentage of the object's maximum count as bright"
+    )
 
 
 class CorrelationFeatures(BuiltInFamily):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from hts.stages.measure.features import BuiltInFamily, FamilyParams, FeatureInfo, channel_token
 
@@ -66,7 +67,9 @@ class IntensityParams(FamilyParams):
         have it; ``cellprofiler4`` at q n, which is half a pixel higher for the median.
     """
 
-    quantiles: Literal["linear", "cellprofiler4"] = "linear"
+    quantiles: Literal["linear", "cellprofiler4"] = Field(
+        "linear", description="quartiles and MAD at (n - 1) q, as NumPy and cp_measure, or at n q, as CellProfiler 4"
+    )
 
 
 class IntensityFeatures(BuiltInFamily):

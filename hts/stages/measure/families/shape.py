@@ -88,7 +88,7 @@ _CROFTON = (np.pi / 4) * (
 
 
 class ShapeFeatures(BuiltInFamily):
-    """Area, box, centre, axes and outline; see :meth:`catalogue` for the definitions."""
+    """Area, box, centre, axes, outline, hull, holes and distances to the edge."""
 
     name = "shape"
     version = 2
