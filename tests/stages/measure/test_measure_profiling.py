@@ -64,26 +64,15 @@ def test_pycytominer_and_copairs_run_on_them(cells):
     chosen = feature_select(scaled, operation=["variance_threshold", "drop_na_columns", "correlation_threshold"])
     features = infer_cp_features(chosen)
     assert 10 < len(features) < len(infer_cp_features(scaled))
-<<<<<<< HEAD
-    # The wells differ in the gain of two channels: whatever does not depend on it (shapes, phases, textures) is
-    # rounding, scaled up. What does all goes together, and the selection keeps one, whichever it is.
-    means = [name for name in infer_cp_features(scaled) if "_Intensity_MeanIntensity_" in name]
-    levels = [name for name in means if not name.endswith("_DNA")]
-    found = average_precision(
-        scaled[about],
-        scaled[levels].to_numpy(),
-=======
     # The wells differ in gain alone: what does not depend on it (shapes, phases) is rounding, scaled up.
     told = [name for name in infer_cp_features(scaled) if "_Intensity_MeanIntensity_" in name]
     found = average_precision(
         scaled[about],
         scaled[told].to_numpy(),
->>>>>>> 67bb8b421a4a159077f458b2948987f6d8de6d0e
         pos_sameby=["Metadata_Treatment"],
         pos_diffby=[],
         neg_sameby=[],
         neg_diffby=["Metadata_Treatment"],
-        distance="euclidean",
     )
     scores = mean_average_precision(found, ["Metadata_Treatment"], null_size=200, threshold=0.05, seed=0)
     assert scores["mean_average_precision"].mean() > 0.8  # wells of one treatment find one another
