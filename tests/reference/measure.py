@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -17,15 +16,13 @@ _STRAIGHT = ((-1, 0), (1, 0), (0, -1), (0, 1))
 _DIAGONAL = ((-1, -1), (-1, 1), (1, -1), (1, 1))
 
 
-def sums(
-    labels: NDArray[np.int32], images: NDArray[Any], pairs: tuple[tuple[int, int], ...], count: int
-) -> dict[str, NDArray[Any]]:
+def sums(labels: NDArray[np.int32], images: NDArray[Any], count: int) -> dict[str, NDArray[Any]]:
     """Every sum of ``ObjectMoments`` by its name, about zero (no shift): integers for integer images."""
-    rows = [_sums_of_one(labels == label, images, pairs) for label in range(1, count + 1)]
-    return {name: np.array([row[name] for row in rows]) for name in _sums_of_one(labels < 0, images, pairs)}
+    rows = [_sums_of_one(labels == label, images) for label in range(1, count + 1)]
+    return {name: np.array([row[name] for row in rows]) for name in _sums_of_one(labels < 0, images)}
 
 
-def _sums_of_one(mask: NDArray[np.bool_], images: NDArray[Any], pairs: Iterable[tuple[int, int]]) -> dict[str, Any]:
+def _sums_of_one(mask: NDArray[np.bool_], images: NDArray[Any]) -> dict[str, Any]:
     y, x = (axis.tolist() for axis in np.nonzero(mask))
     values = [image[mask].tolist() for image in images]
     return {
@@ -41,7 +38,6 @@ def _sums_of_one(mask: NDArray[np.bool_], images: NDArray[Any], pairs: Iterable[
         "squares": [sum(a * a for a in v) for v in values],
         "lowest": [min(v, default=0) for v in values],
         "highest": [max(v, default=0) for v in values],
-        "products": [sum(a * b for a, b in zip(values[i], values[j], strict=True)) for i, j in pairs],
     }
 
 

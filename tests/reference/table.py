@@ -19,7 +19,25 @@ from hts.stages.segment.flows._kernels_sinks import count_ends, find_seeds, grow
 from hts.stages.segment.flows.targets import boxes_of, flows_of_labels, heat_buffers
 from hts.stages.segment.propagate import heap_buffers
 from hts.stages.segment.stitch import _kernels_stitch as kernels_stitch
-from tests.reference import distance, flows, geodesic, measure, neighbors, normalize, radial, runs, segment, stitch
+from tests.reference import (
+    colocalization,
+    distance,
+    edges,
+    flows,
+    geodesic,
+    granularity,
+    intensity,
+    measure,
+    neighbors,
+    normalize,
+    outline,
+    radial,
+    ranks,
+    runs,
+    segment,
+    stitch,
+    texture,
+)
 from tests.reference.rows import KernelRow
 
 Labels = NDArray[np.int32]
@@ -102,10 +120,17 @@ def _of_flows(kernel: str, call: Callable[..., Any], twin: Callable[..., Any], d
 
 KERNELS: tuple[KernelRow, ...] = (
     *runs.KERNELS,
+    *outline.KERNELS,
     *distance.KERNELS,
+    *granularity.KERNELS,
+    *texture.KERNELS,
     *geodesic.KERNELS,
     *radial.KERNELS,
     *neighbors.KERNELS,
+    *edges.KERNELS,
+    *ranks.KERNELS,
+    *intensity.KERNELS,
+    *colocalization.KERNELS,
     KernelRow(
         kernel="hts.stages.measure.shared._kernels_moments.integer_moments",
         call=object_moments,

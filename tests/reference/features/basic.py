@@ -1,4 +1,4 @@
-"""Area, box, axes and outline, and sums of grey levels, beside scikit-image."""
+"""Area, box, axes and outline, beside scikit-image."""
 
 from __future__ import annotations
 
@@ -20,12 +20,4 @@ def shape(field: ParityField) -> Columns:
     return {k: v for k, v in _all(field).items() if k.startswith("AreaShape_") and not k.endswith("_Orientation")}
 
 
-def intensity(field: ParityField) -> Columns:
-    """Mean, deviation, extremes and sum."""
-    return {k: v for k, v in _all(field).items() if k.startswith("Intensity_")}
-
-
-PEERS = (
-    PeerRow("shape", "scikit-image regionprops_table", shape, atol=1e-7, why="roots near 0: axes of lines"),
-    PeerRow("intensity", "scikit-image regionprops_table", intensity),
-)
+PEERS = (PeerRow("shape", "scikit-image regionprops_table", shape, atol=1e-7, why="roots near 0: axes of lines"),)

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from tests.reference.features import basic, location, neighbors, radial
+from tests.reference.features import basic, correlation, intensity, location, neighbors, radial, shape, texture
 from tests.reference.features.peers import PeerRow
 
-PEERS: tuple[PeerRow, ...] = (*basic.PEERS, *radial.PEERS, *neighbors.PEERS, *location.PEERS)
+PEERS: tuple[PeerRow, ...] = (
+    *basic.PEERS,
+    *shape.PEERS,
+    *texture.PEERS,
+    *radial.PEERS,
+    *neighbors.PEERS,
+    *location.PEERS,
+    *intensity.PEERS,
+    *correlation.PEERS,
+)

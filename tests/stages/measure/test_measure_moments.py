@@ -18,7 +18,6 @@ from hts.stages.measure.shared.moments import MAX_SIDE_PX, ObjectMoments, object
 from tests.reference.rows import KernelRow
 from tests.reference.table import KERNELS
 
-PAIRS = ((0, 1), (1, 1))
 MEASURE = [row for row in KERNELS if "_kernels_moments." in row.kernel]
 CASES = [pytest.param(row, dtype, id=dtype.__name__) for row in MEASURE for dtype in row.dtypes]
 
@@ -44,13 +43,10 @@ def fields(draw, dtype):
 def about_zero(m: ObjectMoments, dtype) -> dict[str, np.ndarray]:
     """The sums of ``m`` by name, with the shift of float images undone."""
     area, shift = m.area[:, None], m.shift
-    found = {name: getattr(m, name) for name in vars(m) if name not in ("shift", "pairs")}
+    found = {name: getattr(m, name) for name in vars(m) if name != "shift"}
     if dtype is np.float32:
         found["total"] = m.total + area * shift
         found["squares"] = m.squares + 2 * shift * m.total + area * shift**2
-        first, second = (list(side) for side in zip(*m.pairs, strict=True))
-        found["products"] = m.products + shift[:, first] * m.total[:, second] + shift[:, second] * m.total[:, first]
-        found["products"] += area * shift[:, first] * shift[:, second]
     return found
 
 
@@ -59,8 +55,8 @@ def about_zero(m: ObjectMoments, dtype) -> dict[str, np.ndarray]:
 @given(data=st.data())
 def test_kernel_equals_its_twin(row: KernelRow, dtype, data):
     labels, images = data.draw(fields(dtype))
-    expected = row.twin(labels, images, PAIRS, 7)
-    found = about_zero(row.call(labels, images, PAIRS, 7), dtype)
+    expected = row.twin(labels, images, 7)
+    found = about_zero(row.call(labels, images, 7), dtype)
     assert found.keys() == expected.keys()
     for name, values in expected.items():
         if np.issubdtype(values.dtype, np.integer):
@@ -85,7 +81,7 @@ def test_image_edges_and_thin_fields(row: KernelRow, dtype):
     for shape in ((1, 1), (1, 5), (5, 1), (2, 2), (3, 3), (4, 7)):
         labels = np.ones(shape, dtype=np.int32)
         images = np.arange(2 * labels.size).reshape(2, *shape).astype(dtype)
-        expected = row.twin(labels, images, PAIRS, 1)
+        expected = row.twin(labels, images, 1)
         found = row.call(labels, images)
         assert found.perimeter_px == pytest.approx(expected["perimeter_px"], rel=1e-12)
         assert found.bbox.tolist() == [[0, 0, *shape]]
@@ -94,10 +90,10 @@ def test_image_edges_and_thin_fields(row: KernelRow, dtype):
 def test_sums_of_a_full_bright_field_are_exact():
     side = 2048
     labels = np.ones((side, side), dtype=np.int32)
-    m = object_moments(labels, np.full((1, side, side), 65535, dtype=np.uint16), pairs=((0, 0),))
+    m = object_moments(labels, np.full((1, side, side), 65535, dtype=np.uint16))
     along = sum(range(side))
     assert m.total.item() == 65535 * side**2
-    assert m.squares.item() == m.products.item() == 65535**2 * side**2
+    assert m.squares.item() == 65535**2 * side**2
     assert m.sum_xx.item() == m.sum_yy.item() == side * sum(x * x for x in range(side))
     assert m.sum_xy.item() == along**2
     assert m.squared_deviations(0).item() == 0.0
@@ -117,11 +113,10 @@ def test_flat_bright_objects_keep_their_deviation(dtype, base):
     image = np.full((397, 401), base, dtype=dtype)
     image[::3, ::7] += 1
     labels = np.ones(image.shape, dtype=np.int32)
-    m = object_moments(labels, np.stack([image, image]), pairs=((0, 1),))
+    m = object_moments(labels, image[None])
     raised = int((image > base).sum())
     expected = raised - raised**2 / image.size
     assert m.squared_deviations(0).item() == pytest.approx(expected, rel=1e-12)
-    assert m.joint_deviations(0).item() == pytest.approx(expected, rel=1e-12)
 
 
 def test_a_hot_first_pixel_spoils_no_digits():
@@ -192,9 +187,7 @@ def test_bad_arrays_are_refused(labels, images, message):
         object_moments(labels, images)
 
 
-def test_labels_above_count_and_missing_channels_are_refused():
+def test_labels_above_count_are_refused():
     labels, images = np.full((2, 2), 3, np.int32), np.zeros((1, 2, 2), np.uint8)
     with pytest.raises(StageError, match="labels from 0 to 2\n  found: label 3"):
         object_moments(labels, images, count=2)
-    with pytest.raises(StageError, match="pairs of channels from 0 to 0"):
-        object_moments(labels, images, pairs=((0, 1),))

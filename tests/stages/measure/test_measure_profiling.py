@@ -64,9 +64,10 @@ def test_pycytominer_and_copairs_run_on_them(cells):
     chosen = feature_select(scaled, operation=["variance_threshold", "drop_na_columns", "correlation_threshold"])
     features = infer_cp_features(chosen)
     assert 10 < len(features) < len(infer_cp_features(scaled))
+    # The wells differ in gain: whatever does not depend on it (shapes, phases, textures) is rounding, scaled up.
     found = average_precision(
         chosen[about],
-        chosen[features].to_numpy(),
+        chosen[[name for name in features if "_Intensity_" in name]].to_numpy(),
         pos_sameby=["Metadata_Treatment"],
         pos_diffby=[],
         neg_sameby=[],

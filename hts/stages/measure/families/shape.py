@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from hts.stages.measure.families import _kernels_outline as kernels
 from hts.stages.measure.features import BuiltInFamily, FeatureInfo
 
 if TYPE_CHECKING:
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 _BOX = "CellProfiler's half-open box: the maximum is one past the last pixel"
 _ELLIPSE = "of the ellipse with the second moments of the object (no 1/12 pixel term, as scikit-image)"
+_CENTRES = "the centres of the object's pixels"
+_RADIUS = "distance of the object's pixels to the nearest pixel that is not of the object; outside the image none is"
 _DEFINITIONS = {
     "Area": ("px^2", "Number of pixels"),
     "BoundingBoxMinimum_X": ("px", f"First column of the object; {_BOX}"),
@@ -37,20 +40,65 @@ _DEFINITIONS = {
     "EquivalentDiameter": ("px", "Diameter of the circle of the same area"),
     "FormFactor": ("1", "4 pi area / perimeter^2; undefined when the perimeter is 0"),
     "Compactness": ("1", "perimeter^2 / (4 pi area)"),
+    "MinFeretDiameter": ("px", f"Smallest distance of two parallel lines around {_CENTRES}"),
+    "MaxFeretDiameter": ("px", f"Largest distance of {_CENTRES}"),
+    "ConvexArea": (
+        "px^2",
+        "Number of pixels whose centre is in or on the convex hull of the middles of the pixels' edges (scikit-image)",
+    ),
+    "Solidity": ("1", "Area over convex area"),
+    "Convexity": (
+        "1",
+        f"Perimeter of the convex hull of {_CENTRES}, over the perimeter; undefined when the perimeter is 0",
+    ),
+    "EulerNumber": ("1", "Number of pieces (8-neighbourhood) less the number of holes (4-neighbourhood)"),
+    "FilledArea": (
+        "px^2",
+        "Number of pixels with the holes filled: what is not connected to the outside, even over corners",
+    ),
+    "PerimeterCrofton": (
+        "px",
+        "Length of the outline by Crofton's formula: crossings with lines in 4 directions (scikit-image)",
+    ),
+    "MaximumRadius": ("px", f"Largest {_RADIUS}"),
+    "MeanRadius": ("px", f"Mean {_RADIUS}"),
+    "MedianRadius": ("px", f"Median {_RADIUS}"),
 }
+_CELLPROFILER = "CellProfiler 4 MeasureObjectSizeShape"
+_SOURCES = {
+    "Convexity": "Russ, The Image Processing Handbook",
+    "FilledArea": "scikit-image regionprops",
+    "PerimeterCrofton": "scikit-image regionprops",
+}
+_KINDS = np.arange(kernels.NEIGHBOURHOODS)
+_UPPER_LEFT, _UPPER_RIGHT, _LOWER_LEFT, _LOWER_RIGHT = (
+    _KINDS & pixel > 0 for pixel in (kernels.UPPER_LEFT, kernels.UPPER_RIGHT, kernels.LOWER_LEFT, kernels.LOWER_RIGHT)
+)
+# A corner at the lower right of a piece counts 1; one that is missing, or where two pixels only touch there, -1.
+_EULER = 1 * (_UPPER_LEFT & ~_UPPER_RIGHT & ~_LOWER_LEFT & ~_LOWER_RIGHT) - 1 * (
+    _UPPER_RIGHT & _LOWER_LEFT & ~_LOWER_RIGHT
+)
+# Where lines in four directions cross the outline one way; diagonals are 1/sqrt(2) px apart.
+_CROFTON = (np.pi / 4) * (
+    1.0 * (_LOWER_RIGHT & ~_UPPER_RIGHT)
+    + 1.0 * (_UPPER_LEFT & ~_UPPER_RIGHT)
+    + np.sqrt(0.5) * (_LOWER_RIGHT & ~_UPPER_LEFT)
+    + np.sqrt(0.5) * (_UPPER_RIGHT & ~_LOWER_LEFT)
+)
 
 
 class ShapeFeatures(BuiltInFamily):
     """Area, box, centre, axes and outline; see :meth:`catalogue` for the definitions."""
 
     name = "shape"
-    version = 1
-    needs = ("moments",)
+    version = 2
+    needs = ("moments", "runs", "hulls", "edge_distance")
+    cost_ns = 28.0
 
     def catalogue(self, channels: tuple[str, ...]) -> tuple[FeatureInfo, ...]:
-        """The 17 features; the same whatever the channels."""
+        """The features; the same whatever the channels."""
         return tuple(
-            FeatureInfo(f"AreaShape_{name}", self.name, unit, None, definition)
+            FeatureInfo(f"AreaShape_{name}", self.name, unit, None, definition, _SOURCES.get(name, _CELLPROFILER))
             for name, (unit, definition) in _DEFINITIONS.items()
         )
 
@@ -58,6 +106,7 @@ class ShapeFeatures(BuiltInFamily):
         """(n,) values by name; NaN for objects without a pixel."""
         m = objects.moments.moved(*objects.field.origin)
         values = {"Area": m.pixels, **_box(m), **_ellipse(m), **_outline(m)}
+        values |= {**_hull(objects), **_filled(objects), **_radii(objects)}
         return {f"AreaShape_{name}": values[name] for name in _DEFINITIONS}
 
 
@@ -104,3 +153,35 @@ def _outline(m: ObjectMoments) -> dict[str, NDArray[np.float64]]:
         "FormFactor": 4 * np.pi * area / np.where(perimeter > 0, perimeter, np.nan) ** 2,
         "Compactness": perimeter**2 / (4 * np.pi * area),
     }
+
+
+def _hull(objects: Objects) -> dict[str, NDArray[np.float64]]:
+    sizes = np.full((objects.count, 4), np.nan)
+    objects.over(kernels.hull_sizes, objects.hulls, sizes)
+    m = objects.moments
+    convex_area, hull_perimeter, min_feret, max_feret = sizes.T.copy()
+    return {
+        "MinFeretDiameter": min_feret,
+        "MaxFeretDiameter": max_feret,
+        "ConvexArea": convex_area,
+        "Solidity": m.pixels / convex_area,
+        "Convexity": hull_perimeter / np.where(m.perimeter_px > 0, m.perimeter_px, np.nan),
+    }
+
+
+def _filled(objects: Objects) -> dict[str, NDArray[np.float64]]:
+    counts, holes = np.zeros((objects.count, kernels.NEIGHBOURHOODS), np.int64), np.zeros(objects.count, np.int64)
+    objects.over(kernels.neighbourhoods, counts)
+    objects.over(kernels.hole_areas, holes)
+    present = objects.present
+    return {
+        "EulerNumber": np.where(present, counts @ _EULER, np.nan),
+        "FilledArea": objects.moments.pixels + holes,
+        "PerimeterCrofton": np.where(present, counts @ _CROFTON, np.nan),
+    }
+
+
+def _radii(objects: Objects) -> dict[str, NDArray[np.float64]]:
+    found = np.full((objects.count, 3), np.nan)
+    objects.over(kernels.radii, objects.edge_distance, found)
+    return dict(zip(("MaximumRadius", "MeanRadius", "MedianRadius"), found.T.copy(), strict=True))

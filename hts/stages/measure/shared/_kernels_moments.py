@@ -35,18 +35,16 @@ _BORDER_CLASS = np.array(
 
 
 class Sums(NamedTuple):
-    """What a pass fills; row ``i`` of the first three belongs to label ``i``, row 0 (background) is left alone.
+    """What a pass fills; row ``i`` of the first two belongs to label ``i``, row 0 (background) is left alone.
 
     geometry : (n + 1, 14) int64; starts as zeros, Y_MIN and X_MIN as the largest integer.
     intensity : (n + 1, C, 4) int64 or (n + 1, C, 5) float64; starts as zeros, LOWEST and HIGHEST as
         the largest and the smallest grey level.
-    products : (n + 1, P) int64 or float64, for P pairs of channels; starts as zeros.
     border : (3, X + 2) int32 working memory; starts as zeros.
     """
 
     geometry: NDArray[np.int64]
     intensity: NDArray[Any]
-    products: NDArray[Any]
     border: NDArray[np.int32]
 
 
@@ -149,23 +147,13 @@ def _add_integers(values: Any, record: Any) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _integer_product(first: Any, second: Any) -> Any:
-    """Sum of products of two runs of unsigned grey levels."""
-    total = np.int64(0)
-    for x in range(first.size):
-        total += np.int64(np.uint32(first[x]) * np.uint32(second[x]))
-    return total
-
-
-@njit(cache=True, nogil=True)
-def integer_moments(labels: Any, images: Any, pairs: Any, sums: Sums) -> None:
+def integer_moments(labels: Any, images: Any, sums: Sums) -> None:
     """Fill ``sums`` from unsigned integers of 8 or 16 bits.
 
     Parameters
     ----------
     labels : (Y, X) int32, 0 is background, no value above n.
     images : (C, Y, X) uint8 or uint16; Y and X at most 2**15, which keeps every sum within 63 bits.
-    pairs : (P, 2) int64, channels whose products are summed.
     sums : see :class:`Sums`.
     """
     height = labels.shape[0]
@@ -182,9 +170,6 @@ def integer_moments(labels: Any, images: Any, pairs: Any, sums: Sums) -> None:
             _add_run(sums.geometry[label], y, start, stop)
             for channel in range(images.shape[0]):
                 _add_integers(images[channel, y, start:stop], sums.intensity[label, channel])
-            for pair in range(pairs.shape[0]):
-                first, second = images[pairs[pair, 0], y, start:stop], images[pairs[pair, 1], y, start:stop]
-                sums.products[label, pair] += _integer_product(first, second)
     _border_step(labels, height, sums)
 
 
@@ -208,19 +193,10 @@ def _add_floats(values: Any, record: Any) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _float_product(first: Any, second: Any, first_shift: Any, second_shift: Any) -> Any:
-    """Sum of products of two runs of real grey levels, each less the object's SHIFT."""
-    total = 0.0
-    for x in range(first.size):
-        total += (np.float64(first[x]) - first_shift) * (np.float64(second[x]) - second_shift)
-    return total
-
-
-@njit(cache=True, nogil=True)
-def float_moments(labels: Any, images: Any, pairs: Any, sums: Sums) -> None:
+def float_moments(labels: Any, images: Any, sums: Sums) -> None:
     """Fill ``sums`` from real grey levels: as :func:`integer_moments`, but images are float32.
 
-    Totals, squares and products are of grey levels less SHIFT, the grey level of the object's first pixel. As SHIFT
+    Totals and squares are of grey levels less SHIFT, the grey level of the object's first pixel. As SHIFT
     is one of the n values, (SHIFT - mean)**2 is at most n times the variance: nothing more than a factor n
     of the 1e-16 of a double can cancel when the variance is taken, however bright and flat the object.
     """
@@ -241,9 +217,4 @@ def float_moments(labels: Any, images: Any, pairs: Any, sums: Sums) -> None:
             _add_run(sums.geometry[label], y, start, stop)
             for channel in range(images.shape[0]):
                 _add_floats(images[channel, y, start:stop], record[channel])
-            for pair in range(pairs.shape[0]):
-                one, two = pairs[pair]
-                sums.products[label, pair] += _float_product(
-                    images[one, y, start:stop], images[two, y, start:stop], record[one, SHIFT], record[two, SHIFT]
-                )
     _border_step(labels, height, sums)

@@ -87,5 +87,7 @@ def gather(first: Any, stop: Any, runs: Runs, image: Any, values: Any) -> None:
         place = runs.offset[i]
         for run in range(runs.first[i], runs.first[i + 1]):
             length = runs.stop[run] - runs.start[run]
-            values[place : place + length] = image[runs.row[run], runs.start[run] : runs.stop[run]]
+            source, target = image[runs.row[run], runs.start[run] : runs.stop[run]], values[place : place + length]
+            for k in range(source.size):  # places counted from 0 need no check for negative ones: a plain copy
+                target[k] = source[k]
             place += length

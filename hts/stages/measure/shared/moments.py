@@ -23,7 +23,7 @@ _IMAGE_DTYPES = (np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.float32))
 
 @dataclass(frozen=True)
 class ObjectMoments:
-    """Sums over the pixels of objects 1 … n; row ``i`` belongs to label ``i + 1``, C channels, P pairs of channels.
+    """Sums over the pixels of objects 1 … n; row ``i`` belongs to label ``i + 1``, C channels.
 
     Coordinates are pixel indices. Sums of unsigned images are exact int64. Sums of float32 images are float64 of
     grey levels less ``shift``; an object with a pixel that is not finite has NaN in that channel. Objects
@@ -51,10 +51,6 @@ class ObjectMoments:
     """(n, C) largest grey level"""
     shift: NDArray[Any]
     """(n, C) subtracted from each grey level before summing; 0 for unsigned images"""
-    pairs: tuple[tuple[int, int], ...]
-    """channels of the P products"""
-    products: NDArray[Any]
-    """(n, P) sum of products of grey levels less shift"""
 
     @property
     def pixels(self) -> NDArray[np.float64]:
@@ -73,11 +69,6 @@ class ObjectMoments:
         """(n,) sum of squared deviations from the mean grey level; NaN for objects without a pixel."""
         total = self.total[:, channel]
         return np.maximum(self._centred(total, total, self.squares[:, channel]), 0.0)
-
-    def joint_deviations(self, pair: int) -> NDArray[np.float64]:
-        """(n,) sum of products of the deviations of two channels; NaN for objects without a pixel."""
-        first, second = self.pairs[pair]
-        return self._centred(self.total[:, first], self.total[:, second], self.products[:, pair])
 
     def spread(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
         """Variance of y, variance of x and covariance of the pixels, each (n,) in px²; NaN without a pixel."""
@@ -101,24 +92,30 @@ class ObjectMoments:
         )
 
     def _centred(self, sum_a: NDArray[Any], sum_b: NDArray[Any], sum_ab: NDArray[Any]) -> NDArray[np.float64]:
-        """Sum of (a - mean a)(b - mean b), from sums.
+        return centred(self.area, sum_a, sum_b, sum_ab)
 
-        Integers are first centred on the nearest integers to their means, which is exact (also modulo 2**64,
-        should a product wrap around); what is left, at most half of a sum of squares, is one subtraction of doubles.
-        """
-        if not np.issubdtype(sum_ab.dtype, np.integer):
-            return np.asarray(sum_ab - sum_a * (sum_b / self.pixels), dtype=np.float64)
-        count = np.maximum(self.area, 1)
-        near_a, near_b = (2 * sum_a + count) // (2 * count), (2 * sum_b + count) // (2 * count)
-        rest_a, rest_b = sum_a - near_a * count, sum_b - near_b * count
-        about_near = sum_ab - near_a * sum_b - near_b * rest_a
-        return np.asarray(about_near - rest_a * (rest_b / self.pixels), dtype=np.float64)
+
+def centred(
+    count: NDArray[np.int64], sum_a: NDArray[Any], sum_b: NDArray[Any], sum_ab: NDArray[Any]
+) -> NDArray[np.float64]:
+    """Sum of (a - mean a)(b - mean b), from sums over ``count`` pixels; NaN where there is none.
+
+    Integers are first centred on the nearest integers to their means, which is exact (also modulo 2**64,
+    should a product wrap around); what is left, at most half of a sum of squares, is one subtraction of doubles.
+    """
+    pixels = np.where(count > 0, count.astype(np.float64), np.nan)
+    if not np.issubdtype(sum_ab.dtype, np.integer):
+        return np.asarray(sum_ab - sum_a * (sum_b / pixels), dtype=np.float64)
+    count = np.maximum(count, 1)
+    near_a, near_b = (2 * sum_a + count) // (2 * count), (2 * sum_b + count) // (2 * count)
+    rest_a, rest_b = sum_a - near_a * count, sum_b - near_b * count
+    about_near = sum_ab - near_a * sum_b - near_b * rest_a
+    return np.asarray(about_near - rest_a * (rest_b / pixels), dtype=np.float64)
 
 
 def object_moments(
     labels: NDArray[np.int32],
     images: NDArray[Any],
-    pairs: tuple[tuple[int, int], ...] = (),
     count: int | None = None,
 ) -> ObjectMoments:
     """Sum coordinates, outline and grey levels of all objects in one raster pass.
@@ -127,13 +124,12 @@ def object_moments(
     ----------
     labels : (Y, X) int32; 0 is background. Ids may have gaps; the rows of missing ids are zero.
     images : (C, Y, X) uint8, uint16 or float32; C may be 0.
-    pairs : channels whose products are summed, for correlations; none costs nothing.
     count : number of rows, when it is not the largest label.
 
     Raises
     ------
     StageError
-        when dtypes or shapes do not fit, a label is negative or above ``count``, or a channel of a pair is missing.
+        when dtypes or shapes do not fit, or a label is negative or above ``count``.
     """
     largest = largest_label(labels)
     check_field(labels, images)
@@ -144,13 +140,10 @@ def object_moments(
             found=f"label {largest}",
             fix="count the largest label of all object sets of the field",
         )
-    channels = images.shape[0]
-    if any(not 0 <= channel < channels for pair in pairs for channel in pair):
-        raise StageError(f"pairs of channels from 0 to {channels - 1}", found=repr(pairs))
-    sums = _empty_sums(rows, images, len(pairs))
+    sums = _empty_sums(rows, images)
     run = kernels.float_moments if images.dtype == np.float32 else kernels.integer_moments
-    run(_read_only(labels), _read_only(images), np.array(pairs, dtype=np.int64).reshape(-1, 2), sums)
-    return _unpack(sums, pairs)
+    run(_read_only(labels), _read_only(images), sums)
+    return _unpack(sums)
 
 
 def check_field(labels: NDArray[np.int32], images: NDArray[Any]) -> None:
@@ -200,7 +193,7 @@ def largest_label(labels: NDArray[np.int32]) -> int:
     return largest
 
 
-def _empty_sums(rows: int, images: NDArray[Any], pair_count: int) -> kernels.Sums:
+def _empty_sums(rows: int, images: NDArray[Any]) -> kernels.Sums:
     real = images.dtype == np.float32
     sum_dtype = np.float64 if real else np.int64
     geometry = np.zeros((rows + 1, kernels.GEOMETRY_COLUMNS), dtype=np.int64)
@@ -208,12 +201,11 @@ def _empty_sums(rows: int, images: NDArray[Any], pair_count: int) -> kernels.Sum
     intensity = np.zeros((rows + 1, images.shape[0], 5 if real else 4), dtype=sum_dtype)
     intensity[..., kernels.LOWEST] = np.inf if real else np.iinfo(images.dtype).max
     intensity[..., kernels.HIGHEST] = -np.inf if real else 0
-    products = np.zeros((rows + 1, pair_count), dtype=sum_dtype)
     border = np.zeros((3, images.shape[2] + 2), dtype=np.int32)
-    return kernels.Sums(geometry, intensity, products, border)
+    return kernels.Sums(geometry, intensity, border)
 
 
-def _unpack(sums: kernels.Sums, pairs: tuple[tuple[int, int], ...]) -> ObjectMoments:
+def _unpack(sums: kernels.Sums) -> ObjectMoments:
     geometry, intensity = sums.geometry[1:], sums.intensity[1:]
     without_pixel = geometry[:, kernels.AREA] == 0
     geometry[without_pixel] = 0
@@ -237,6 +229,4 @@ def _unpack(sums: kernels.Sums, pairs: tuple[tuple[int, int], ...]) -> ObjectMom
         lowest=intensity[..., kernels.LOWEST],
         highest=intensity[..., kernels.HIGHEST],
         shift=shift,
-        pairs=pairs,
-        products=sums.products[1:],
     )

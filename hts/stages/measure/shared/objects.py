@@ -16,7 +16,10 @@ from numpy.typing import NDArray
 
 from hts.stages.measure.shared import _kernels_runs as kernels_runs
 from hts.stages.measure.shared.distance import edge_distances
+from hts.stages.measure.shared.edges import Edges, edges_of
+from hts.stages.measure.shared.hulls import Hulls, circles_of, hulls_of
 from hts.stages.measure.shared.moments import ObjectMoments, object_moments
+from hts.stages.measure.shared.ranks import Order, order_of
 from hts.stages.measure.shared.runs import Runs, in_threads, over_objects, read_only, runs_of
 
 
@@ -85,14 +88,40 @@ class Objects:
         return runs_of(self.labels, self.count)
 
     @cached_property
-    def values(self) -> tuple[NDArray[Any], ...]:
-        """By channel the grey levels of all objects, (N,), object by object in raster order."""
-        gathered = []
-        for image in self.field.images:
-            values = np.empty(int(self.runs.offset[-1]), image.dtype)
-            self.over(kernels_runs.gather, read_only(image), values)
-            gathered.append(values)
-        return tuple(gathered)
+    def values(self) -> NDArray[Any]:
+        """(C, N) the grey levels of all objects, object by object in raster order."""
+        images = self.field.images
+        values = np.empty((len(images), int(self.runs.offset[-1])), images.dtype)
+        for image, row in zip(images, values, strict=True):
+            self.over(kernels_runs.gather, read_only(image), row)
+        return read_only(values)
+
+    @cached_property
+    def ranks(self) -> Order:
+        """The rank of each pixel's grey level inside its object, and what :attr:`order` tells."""
+        return order_of(self.runs, self.values, ranks=True, threads=self.field.threads)
+
+    @cached_property
+    def order(self) -> Order:
+        """Quartiles, median absolute deviation and number of grey levels; with ranks when they are known already."""
+        if "ranks" in self.__dict__:
+            return self.ranks
+        return order_of(self.runs, self.values, ranks=False, threads=self.field.threads)
+
+    @cached_property
+    def edges(self) -> Edges:
+        """The pixels of each object that have another label beside them."""
+        return edges_of(self.runs, self.labels, threads=self.field.threads)
+
+    @cached_property
+    def hulls(self) -> Hulls:
+        """The corners of each object's convex hull."""
+        return hulls_of(self)
+
+    @cached_property
+    def circles(self) -> NDArray[np.float64]:
+        """(n, 3) row and column (of the whole field) and radius of the smallest circle around each object."""
+        return circles_of(self)
 
     @cached_property
     def edge_distance(self) -> NDArray[np.int32]:

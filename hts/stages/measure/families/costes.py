@@ -1,0 +1,102 @@
+"""Manders' coefficients with Costes' automatic threshold for every pair of channels, inside each object."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hts.errors import StageError
+from hts.stages.measure.features import BuiltInFamily, FeatureInfo, channel_token
+
+if TYPE_CHECKING:
+    from hts.stages.measure.shared.objects import Objects
+
+FLOAT_STEPS = 65_535
+"""Steps of the threshold between 0 and full scale for images of floats: those of 16 bits."""
+
+_SOURCE = "CellProfiler 4 MeasureColocalization (Costes, Faster), inside each object as cp_measure"
+_DEFINITION = (
+    "Share of the grey levels of {a} at or above its threshold that lies where {a} and {b} are above theirs; the "
+    "thresholds are a point of the orthogonal regression line, the lowest above which bisection from full scale finds "
+    "the pixels below to correlate; undefined for fewer than 3 pixels that are not 0 in both, for grey levels that "
+    "are constant or do not covary, where no threshold is found, and where the sum of either channel at or above its "
+    "threshold is 0"
+)
+
+
+class CostesFeatures(BuiltInFamily):
+    """Two features for each pair of channels; thresholds are searched as cp_measure's ``bisection_costes`` does."""
+
+    name = "costes"
+    version = 1
+    needs = ("moments", "values")
+    cost_ns = 6.0
+
+    def catalogue(self, channels: tuple[str, ...]) -> tuple[FeatureInfo, ...]:
+        """By pair in the order of the channels, both ways."""
+        return tuple(
+            FeatureInfo(_column(a, b), self.name, "1", f"{a},{b}", _DEFINITION.format(a=a, b=b), _SOURCE)
+            for one, two in combinations(channels, 2)
+            for a, b in ((one, two), (two, one))
+        )
+
+    def compute(self, objects: Objects) -> dict[str, NDArray[np.float64]]:
+        """(n,) values by name; NaN where undefined, and for objects without a pixel.
+
+        Raises
+        ------
+        StageError
+            when a grey level inside an object is below 0 or above full scale.
+        """
+        from hts.stages.measure.families import _kernels_costes as kernels
+
+        scales, channels, finite = objects.field.full_scale, objects.channels, objects.finite
+        _refuse_beyond_scale(objects)
+        shift = _near_means(objects)
+        columns: dict[str, NDArray[np.float64]] = {}
+        for one, two in combinations(range(len(channels)), 2):
+            steps = _steps(objects.values.dtype, scales[one], scales[two])
+            pair = kernels.Pair(objects.values[one], objects.values[two], scales[one], scales[two], steps)
+            shares = np.full((objects.count, 2), np.nan)
+            both = np.ascontiguousarray(shift[:, [one, two]])
+            objects.over(kernels.costes, pair, both, finite[:, one] & finite[:, two], shares)
+            columns[_column(channels[one], channels[two])] = shares[:, 0]
+            columns[_column(channels[two], channels[one])] = shares[:, 1]
+        return columns
+
+
+def _column(first: str, second: str) -> str:
+    return f"Correlation_Costes_{channel_token(first)}_{channel_token(second)}"
+
+
+def _steps(dtype: np.dtype[np.generic], *scales: float) -> int:
+    """Steps of the threshold: grey levels of the finer of the two channels, as CellProfiler has it."""
+    if dtype == np.float32:
+        return FLOAT_STEPS
+    return max(2, round(max(scales)))
+
+
+def _near_means(objects: Objects) -> NDArray[np.generic]:
+    """(n, C) a grey level near the mean of the object, whole for whole grey levels: sums about it lose no digits."""
+    m = objects.moments
+    means = np.empty(m.total.shape)
+    for channel in range(len(objects.channels)):
+        means[:, channel] = np.where(objects.finite[:, channel], m.mean(channel), 0.0)
+    return means if m.total.dtype == np.float64 else np.rint(means).astype(np.int64)
+
+
+def _refuse_beyond_scale(objects: Objects) -> None:
+    m = objects.moments
+    for channel, (role, scale) in enumerate(zip(objects.channels, objects.field.full_scale, strict=True)):
+        finite = objects.finite[:, channel]
+        low, high = m.lowest[finite, channel].min(initial=0), m.highest[finite, channel].max(initial=0)
+        if low < 0 or high > scale:
+            raise StageError(
+                f"grey levels from 0 to {scale:g} (full scale) in channel {role} for Costes' threshold",
+                found=f"{low:g} to {high:g} inside objects",
+                cause="an image in counts stored as floats, or a background subtracted to below 0",
+                fix="set full_scale to the largest grey level, and cut off what is below 0",
+            )
