@@ -115,7 +115,7 @@ def code_pixels(first: Any, stop: Any, runs: Any, frame: Frame, rings: Rings, ed
         span, size = (runs.first[i], runs.first[i + 1]), end - begin
         squared = opened[:size]
         if size < frame.height * frame.width and _is_at_frame(span, runs, frame):
-            _distances_of_object((span[0], span[1], 0), runs, frame, columns, squared)
+            _distances_of_object(span, 0, runs, frame, columns, squared)
         else:
             squared[:] = edge[begin:end]
         centre = _first_largest(squared)

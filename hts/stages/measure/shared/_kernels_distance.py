@@ -30,13 +30,13 @@ class Frame(NamedTuple):
 
 
 @njit(cache=True, nogil=True)
-def _along_columns(span: Any, runs: Any, frame: Frame, columns: Any, distance: Any) -> None:
+def _along_columns(span: Any, place: Any, runs: Any, frame: Frame, columns: Any, distance: Any) -> None:
     """Write the distance to the next pixel up or down that is not the object's; FAR_PX where there is none.
 
-    span : first run, one past the last, and place of the first pixel in ``distance``.
+    span : first run, and one past the last. ``place`` : where the first pixel is in ``distance``.
     columns : (2, X) int32: row of the object's last pixel in the column, and its distance.
     """
-    first, last, place = span
+    first, last = span
     beyond = 0 if frame.closed else FAR_PX
     row_of, depth = columns[0], columns[1]
     for run in range(first, last):
@@ -102,18 +102,18 @@ def _along_run(height: Any, left: Any, right: Any, envelope: Any, squared: Any) 
 
 
 @njit(cache=True, nogil=True)
-def _distances_of_object(span: Any, runs: Any, frame: Frame, columns: Any, squared: Any) -> None:
+def _distances_of_object(span: Any, place: Any, runs: Any, frame: Frame, columns: Any, squared: Any) -> None:
     """Write the squared distances of one object.
 
     Parameters
     ----------
-    span : its first run, one past its last, and the place of its first pixel in ``squared``.
+    span : its first run, and one past its last. ``place`` : where its first pixel is in ``squared``.
     columns : see :func:`_column_buffers`.
     """
-    first, last, place = span
+    first, last = span
     heights, envelope = columns
     far = np.int64(FAR_PX) * np.int64(FAR_PX)
-    _along_columns(span, runs, frame, heights, squared)
+    _along_columns(span, place, runs, frame, heights, squared)
     for run in range(first, last):
         begin, end = runs.start[run], runs.stop[run]
         left = far if begin == 0 and not frame.closed else 0
@@ -141,4 +141,4 @@ def edge_distances(first: Any, stop: Any, runs: Any, frame: Frame, squared: Any)
     """
     columns = _column_buffers(frame.width)
     for i in range(first, stop):
-        _distances_of_object((runs.first[i], runs.first[i + 1], runs.offset[i]), runs, frame, columns, squared)
+        _distances_of_object((runs.first[i], runs.first[i + 1]), runs.offset[i], runs, frame, columns, squared)

@@ -73,12 +73,11 @@ def _relax_run(before: Any, here: Any, distance: Any) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _sweep(runs: Any, lines: Lines, which: Any, rows: Any, distance: Any) -> None:
-    """Relax lines ``which[0]``, ``which[0] + which[2]`` … before ``which[1]``, each from the one before it.
+def _sweep(runs: Any, lines: Lines, first: Any, last: Any, step: Any, rows: Any, distance: Any) -> None:
+    """Relax lines ``first``, ``first + step`` … before ``last``, each from the one before it.
 
     rows : (2, X + 2) float64, infinite everywhere before and after.
     """
-    first, last, step = which
     for line in range(first, last, step):
         before, here = rows[line % 2], rows[(line + 1) % 2]
         if line != first:
@@ -225,15 +224,15 @@ def _geodesic_of_object(span: Any, runs: Any, centre: Any, buffers: Any, distanc
         middle += 1
     distance[:] = np.inf
     distance[centre] = 0.0
-    _sweep(runs, lines, (middle, count, 1), rows, distance)
-    _sweep(runs, lines, (middle, -1, -1), rows, distance)
+    _sweep(runs, lines, middle, count, 1, rows, distance)
+    _sweep(runs, lines, middle, -1, -1, rows, distance)
     tries = 0
     while not _settled(runs, lines, count, blank, distance):
         if tries == _ROUNDS:
             _spread(_list_neighbours(runs, lines, count, blank.size), centre, distance)
             break
-        _sweep(runs, lines, (0, count, 1), rows, distance)
-        _sweep(runs, lines, (count - 1, -1, -1), rows, distance)
+        _sweep(runs, lines, 0, count, 1, rows, distance)
+        _sweep(runs, lines, count - 1, -1, -1, rows, distance)
         tries += 1
 
 
