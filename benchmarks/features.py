@@ -18,6 +18,7 @@ import subprocess
 import sys
 import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -93,10 +94,17 @@ def compare(row: PeerRow, field: ParityField, rounds: int) -> dict[str, Any]:
 
 
 def whole(field: ParityField, rounds: int) -> dict[str, Any]:
-    """All families: seconds by the clock on one and two threads in turn, and by family on one."""
+    """All families: seconds by the clock on one and two threads in turn.
+
+    The control is two fields on one thread each, at once: what the machine's cores give for this work at best.
+    """
     ours(field, "all")
-    single, double = [], []
+    single, double, apart = [], [], []
     for _ in range(rounds):
+        with ThreadPoolExecutor(2) as pool:
+            begin = time.perf_counter()
+            list(pool.map(lambda each: ours(each, "all"), (field, field)))
+            apart.append((time.perf_counter() - begin) / 2)
         for threads, times in ((1, single), (2, double)):
             begin = time.perf_counter()
             table = ours(field, "all", threads=threads)
@@ -108,6 +116,7 @@ def whole(field: ParityField, rounds: int) -> dict[str, Any]:
         "one_thread_s": statistics.median(single),
         "two_threads_s": statistics.median(double),
         "threads_ratio": statistics.median(single) / statistics.median(double),
+        "control_ratio": statistics.median(single) / statistics.median(apart),
         "cpu_s": statistics.median(cpu_seconds(lambda: ours(field, "all"), rounds)),
         "rounds": rounds,
     }
@@ -183,7 +192,8 @@ def show(result: dict[str, Any]) -> None:
     print(
         f"everything: {everything['columns']} columns, {everything['cpu_s']:.2f} s CPU; by the clock one thread "
         f"{everything['one_thread_s']:.2f} s, two {everything['two_threads_s']:.2f} s: "
-        f"{everything['threads_ratio']:.2f} times (n = {everything['rounds']})"
+        f"{everything['threads_ratio']:.2f} times (two fields at once: {everything['control_ratio']:.2f}; "
+        f"n = {everything['rounds']})"
     )
     if "memory" in result:
         print(f"memory above labels and images: {result['memory']['ratio']:.1f} times their bytes")

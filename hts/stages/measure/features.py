@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from importlib.metadata import entry_points
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -98,9 +99,14 @@ def channel_token(role: str) -> str:
     return role.upper() if len(role) <= 3 else role.capitalize()
 
 
+@cache
+def _registered() -> dict[str, EntryPoint]:
+    return {entry.name: entry for entry in entry_points(group=ENTRY_POINT_GROUP)}
+
+
 def family_names() -> tuple[str, ...]:
     """Names of all families that are installed: the built-in ones, then others by name."""
-    there = {entry.name for entry in entry_points(group=ENTRY_POINT_GROUP)}
+    there = set(_registered())
     return (*(name for name in ORDER if name in there), *sorted(there.difference(ORDER)))
 
 
@@ -119,7 +125,7 @@ def families(
     UsageError
         when no installed package registers a family of that name, or settings do not fit their family.
     """
-    registered = {entry.name: entry for entry in entry_points(group=ENTRY_POINT_GROUP)}
+    registered = _registered()
     wanted = family_names() if names == "all" else tuple([names] if isinstance(names, str) else names)
     for name in (*wanted, *(options or {})):
         refuse_unknown(name, registered, what="feature family")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,12 +23,13 @@ from hts.stages.measure.catalogue import (
     parent_column,
     prefix,
 )
-from hts.stages.measure.features import shared_needs
+from hts.stages.measure.features import FeatureFamily, shared_needs
+from hts.stages.measure.shared.schedule import Task, run_tasks
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from hts.stages.measure.shared.objects import FieldData
+    from hts.stages.measure.shared.objects import FieldData, Objects
 
 
 _BYTES_PX = {"edge_distance": 4, "rings": 24, "edges": 1, "around": 40}
@@ -187,22 +189,50 @@ def _touches_frame(field: FieldData, labels: NDArray[np.int32]) -> NDArray[np.bo
 def _features(
     name: str, field: FieldData, rows: NDArray[np.intp], params: MeasureParams
 ) -> dict[str, NDArray[np.floating[Any]]]:
-    data: dict[str, NDArray[np.floating[Any]]] = {}
+    """The columns of an object set: what families share, and the families as soon as what they need is there."""
     objects, chosen = field.sets[name], params.families()
-    for need in shared_needs(chosen):
-        getattr(objects, need)
-    for family in chosen:
-        values = family.compute(objects)
-        declared = {info.name for info in family.catalogue(field.channels)}
-        if declared != set(values):
-            odd = ", ".join(sorted(declared ^ set(values)))
-            raise StageError(
-                f"feature family {family.name} computes the features that it declares",
-                found=f"only declared or only computed: {odd}",
-                fix="report it to the package that provides the family",
-            )
-        for feature, value in values.items():
+    found = run_tasks(_plan(objects, chosen), field.threads)
+    data: dict[str, NDArray[np.floating[Any]]] = {}
+    for i in range(len(chosen)):
+        for feature, value in found[i].items():
             # An object that is not there has no value, whatever a family makes of its zeros.
             column = np.where(objects.present, np.asarray(value, dtype=np.float64), np.nan)
             data[f"{prefix(name)}_{feature}"] = column[rows].astype(params.precision, copy=False)
     return data
+
+
+def _plan(objects: Objects, chosen: tuple[FeatureFamily, ...]) -> dict[str | int, Task]:
+    """What is computed before what: shared properties by name, families by their place among those chosen."""
+    tasks: dict[str | int, Task] = {}
+
+    def add(need: str) -> None:
+        if need not in tasks:
+            for before in objects.PREREQUISITES.get(need, ()):
+                add(before)
+            tasks[need] = Task(partial(getattr, objects, need), objects.PREREQUISITES.get(need, ()), np.inf)
+
+    for need in shared_needs(chosen):
+        add(need)
+    for i, family in enumerate(chosen):
+        needs = shared_needs([family])
+        tasks[i] = Task(partial(_computed, family, objects), needs, _cost(family, objects.channels))
+    return tasks
+
+
+def _cost(family: FeatureFamily, channels: tuple[str, ...]) -> float:
+    inputs = {info.channel for info in family.catalogue(channels)}
+    return float(getattr(family, "cost_ns", 0.0)) * len(inputs)
+
+
+def _computed(family: FeatureFamily, objects: Objects) -> dict[str, NDArray[np.float64]]:
+    """What a family computes, when it is what the family declares."""
+    values = family.compute(objects)
+    declared = {info.name for info in family.catalogue(objects.channels)}
+    if declared != set(values):
+        odd = ", ".join(sorted(declared ^ set(values)))
+        raise StageError(
+            f"feature family {family.name} computes the features that it declares",
+            found=f"only declared or only computed: {odd}",
+            fix="report it to the package that provides the family",
+        )
+    return values

@@ -132,7 +132,7 @@ def _counted(objects: Objects, method: Method) -> dict[str, NDArray[np.float64]]
         runs = runs_of(labels, objects.count)
     counts = np.zeros((objects.count, 3), np.int64)
     reach = reach_of(method if isinstance(method, int) else 1)
-    over_objects(kernels.count_neighbors, runs, read_only(labels), reach, counts, threads=objects.field.threads)
+    over_objects(kernels.count_neighbors, runs, read_only(labels), reach, counts, threads=objects.field.inner_threads)
     outline = np.where(objects.present, counts[:, kernels.OUTLINE], np.nan)
     return {
         "NumberOfNeighbors": np.where(objects.present, counts[:, kernels.NEIGHBORS], np.nan),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,9 @@ from hts.stages.measure.shared.hulls import Hulls, circles_of, hulls_of
 from hts.stages.measure.shared.moments import ObjectMoments, object_moments
 from hts.stages.measure.shared.ranks import Order, order_of
 from hts.stages.measure.shared.runs import Runs, in_threads, over_objects, read_only, runs_of
+
+FAMILIES_AT_ONCE = 4
+"""The costliest family takes about a quarter of the whole catalogue: more threads than this share single families."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +54,11 @@ class FieldData:
         """The object sets by name."""
         return {name: Objects(self, labels) for name, labels in self.labels.items()}
 
+    @property
+    def inner_threads(self) -> int:
+        """Threads of one family: families run beside one another, which keeps up to about four threads busy."""
+        return max(1, self.threads // FAMILIES_AT_ONCE)
+
     @cached_property
     def shared(self) -> dict[str, Any]:
         """What families keep of the images alone, for the next object set."""
@@ -66,6 +74,16 @@ class Objects:
 
     field: FieldData
     labels: NDArray[np.int32]
+
+    PREREQUISITES: ClassVar[dict[str, tuple[str, ...]]] = {
+        "values": ("runs",),
+        "ranks": ("values",),
+        "edges": ("runs",),
+        "hulls": ("runs",),
+        "circles": ("hulls",),
+        "edge_distance": ("runs",),
+    }
+    """Which shared property is made of which."""
 
     @property
     def count(self) -> int:
@@ -99,19 +117,19 @@ class Objects:
     @cached_property
     def ranks(self) -> Order:
         """The rank of each pixel's grey level inside its object, and what :attr:`order` tells."""
-        return order_of(self.runs, self.values, ranks=True, threads=self.field.threads)
+        return order_of(self.runs, self.values, ranks=True, threads=self.field.inner_threads)
 
     @cached_property
     def order(self) -> Order:
         """Quartiles, median absolute deviation and number of grey levels; with ranks when they are known already."""
         if "ranks" in self.__dict__:
             return self.ranks
-        return order_of(self.runs, self.values, ranks=False, threads=self.field.threads)
+        return order_of(self.runs, self.values, ranks=False, threads=self.field.inner_threads)
 
     @cached_property
     def edges(self) -> Edges:
         """The pixels of each object that have another label beside them."""
-        return edges_of(self.runs, self.labels, threads=self.field.threads)
+        return edges_of(self.runs, self.labels, threads=self.field.inner_threads)
 
     @cached_property
     def hulls(self) -> Hulls:
@@ -126,7 +144,7 @@ class Objects:
     @cached_property
     def edge_distance(self) -> NDArray[np.int32]:
         """(N,) squared distance (px^2) of each pixel to the nearest one that is not of its object; outside is none."""
-        return edge_distances(self.runs, self.labels.shape, threads=self.field.threads)
+        return edge_distances(self.runs, self.labels.shape, threads=self.field.inner_threads)
 
     @cached_property
     def present(self) -> NDArray[np.bool_]:
@@ -145,12 +163,12 @@ class Objects:
             del vars(self)[name]
 
     def over(self, kernel: Callable[..., None], *arguments: Any) -> None:
-        """Call ``kernel(first, stop, runs, *arguments)`` for all objects, shared among the threads of the field."""
-        over_objects(kernel, self.runs, *arguments, threads=self.field.threads)
+        """Call ``kernel(first, stop, runs, *arguments)`` for all objects, shared among the threads of a family."""
+        over_objects(kernel, self.runs, *arguments, threads=self.field.inner_threads)
 
     def in_threads(self, tasks: list[Callable[[], Any]]) -> list[Any]:
         """The results of ``tasks`` in their order, in the threads of the field."""
-        return in_threads(tasks, self.field.threads)
+        return in_threads(tasks, self.field.inner_threads)
 
     def each(self, channel: int, function: Callable[[NDArray[Any]], float]) -> NDArray[np.float64]:
         """(n,) ``function`` of the grey levels of each object, one after the other; NaN for objects without a pixel."""
