@@ -310,10 +310,21 @@ def _measured(
     for name in recipe.objects:
         is_owned = (labels[name] >= first) & (labels[name] < last) & (name in linked)
         local[name] = np.where(is_owned, labels[name] - (first - 1), 0).astype(np.int32)
+    looked_at = any(getattr(family, "looks_around", False) for family in recipe.measure.families())
+    around = {name: _with_others(local[name], labels[name], last - first) for name in local} if looked_at else None
     try:
-        table = measure_field(local, planes, recipe.measure, Place(origin, shape), task_threads())
+        table = measure_field(local, planes, recipe.measure, Place(origin, shape, around), task_threads())
     except StageError as error:
         raise _Unmeasured(str(error)) from error
     for column in number_columns(recipe.objects, recipe.measure):
         table[column] = table[column].where(table[column] == 0, table[column] + first - 1)
     return table
+
+
+def _with_others(local: NDArray[np.int32], labels: NDArray[np.int32], count: int) -> NDArray[np.int32]:
+    """``local``, and the objects of ``labels`` that it has not, numbered from ``count + 1``."""
+    others = (labels > 0) & (local == 0)
+    _, places = np.unique(labels[others], return_inverse=True)
+    every = local.copy()
+    every[others] = places + count + 1
+    return every

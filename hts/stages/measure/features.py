@@ -82,6 +82,10 @@ class BuiltInFamily:
     Params: ClassVar[type[FamilyParams]] = FamilyParams
     needs: ClassVar[tuple[str, ...]] = ()
     cost_ns: ClassVar[float] = 0.0
+    bytes_px: ClassVar[float] = 0.0
+    """Working memory for a pixel of the field, beyond what families share."""
+    looks_around: ClassVar[bool] = False
+    """Whether it has to see objects that another part of the field measures."""
     approximate_in_blocks: ClassVar[str] = ""
     """What is not the same where a field is measured in parts; told in the notes of a run."""
 

@@ -32,18 +32,25 @@ if TYPE_CHECKING:
     from hts.stages.measure.shared.objects import FieldData, Objects
 
 
-_BYTES_PX = {"edge_distance": 4, "rings": 24, "edges": 1, "around": 40}
-"""Of a pixel, for what families share; with what is needed for a moment to compute it."""
+_BYTES_PX = {"edge_distance": 4, "edges": 4, "runs": 1, "hulls": 1}
+"""Of a pixel, for what families share."""
 
 _BYTES_CHANNEL_PX = {"values": 4, "ranks": 4}
 
 
 @dataclass(frozen=True)
 class Place:
-    """A part of a field: row and column of its first pixel, and (Y, X) of the whole, whose frame objects may touch."""
+    """A part of a field.
+
+    origin : row and column of its first pixel.
+    shape : (Y, X) of the whole field, whose frame objects may touch.
+    around : label images of the part with all objects in it, not only those to be measured: these have the same numbers
+        in both, the others higher ones.
+    """
 
     origin: tuple[int, int]
     shape: tuple[int, int]
+    around: Mapping[str, NDArray[np.int32]] | None = None
 
 
 def measure_field(
@@ -110,9 +117,11 @@ def _on_any_field(params: MeasureParams | None) -> MeasureParams:
 
 def measuring_bytes(params: MeasureParams, shape: tuple[int, int], channels: int) -> int:
     """Working memory for one field (Y, X) beyond its planes, their stack and its labels: what families share."""
-    per_px = sum(_BYTES_PX.get(need, 0) for need in shared_needs(params.families()))
-    per_channel_px = sum(_BYTES_CHANNEL_PX.get(need, 0) for need in shared_needs(params.families()))
-    return shape[0] * shape[1] * (per_px + channels * per_channel_px)
+    needs = shared_needs(params.families())
+    per_px = float(sum(_BYTES_PX.get(need, 0) for need in needs))
+    per_px += sum(getattr(family, "bytes_px", 0.0) for family in params.families())
+    per_channel_px = sum(_BYTES_CHANNEL_PX.get(need, 0) for need in needs)
+    return int(shape[0] * shape[1] * (per_px + channels * per_channel_px))
 
 
 def _field_data(
@@ -136,7 +145,7 @@ def _field_data(
     height, width = labels[primary].shape
     found = place or Place((0, 0), (height, width))
     scale = tuple(params.full_scale or _full_scale(image) for image in images.values())
-    return FieldData(sets, stack, tuple(images), count, found.origin, found.shape, scale, threads)
+    return FieldData(sets, stack, tuple(images), count, found.origin, found.shape, scale, threads, around=found.around)
 
 
 def _full_scale(image: NDArray[Any]) -> float:

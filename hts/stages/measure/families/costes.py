@@ -37,6 +37,7 @@ class CostesFeatures(BuiltInFamily):
     name = "costes"
     version = 1
     needs = ("moments", "values")
+    bytes_px = 1.0
     cost_ns = 6.0
 
     def catalogue(self, channels: tuple[str, ...]) -> tuple[FeatureInfo, ...]:

@@ -61,7 +61,11 @@ class NeighborsFeatures(BuiltInFamily):
     Params = NeighborsParams
     needs = ("runs", "moments")
     cost_ns = 20.0
-    approximate_in_blocks = "objects that other blocks own are no neighbours (neighbors)"
+    bytes_px = 16.0
+    looks_around = True
+    approximate_in_blocks = (
+        "neighbours are looked for in the overlap; where one beyond it could matter there is no value (neighbors)"
+    )
 
     def catalogue(self, channels: tuple[str, ...]) -> tuple[FeatureInfo, ...]:
         """Five features a method; the same whatever the channels."""
@@ -73,11 +77,12 @@ class NeighborsFeatures(BuiltInFamily):
 
     def compute(self, objects: Objects) -> dict[str, NDArray[np.float64]]:
         """(n,) values by name; NaN for objects without a pixel."""
-        closest = _closest(objects)
+        every, n = objects.surroundings, objects.count
+        closest = _closest(every)
         columns: dict[str, NDArray[np.float64]] = {}
         for method in dict.fromkeys(self.params.methods):
-            for name, values in (_counted(objects, method) | closest).items():
-                columns[_column(name, method)] = values
+            for name, values in (_counted(every, method) | closest).items():
+                columns[_column(name, method)] = values[:n]
         return columns
 
 
@@ -127,17 +132,36 @@ def _counted(objects: Objects, method: Method) -> dict[str, NDArray[np.float64]]
     from hts.stages.measure.shared.runs import over_objects, read_only, runs_of
 
     labels, runs = objects.labels, objects.runs
+    known = objects.present & (objects.clearance_px >= (method if isinstance(method, int) else 1))
     if method == "expanded":
         labels = expanded_labels(labels)
         runs = runs_of(labels, objects.count)
+        known = objects.present & _sees_all_it_shares(objects, labels)
     counts = np.zeros((objects.count, 3), np.int64)
     reach = reach_of(method if isinstance(method, int) else 1)
     over_objects(kernels.count_neighbors, runs, read_only(labels), reach, counts, threads=objects.field.inner_threads)
-    outline = np.where(objects.present, counts[:, kernels.OUTLINE], np.nan)
+    outline = np.where(known, counts[:, kernels.OUTLINE], np.nan)
     return {
-        "NumberOfNeighbors": np.where(objects.present, counts[:, kernels.NEIGHBORS], np.nan),
+        "NumberOfNeighbors": np.where(known, counts[:, kernels.NEIGHBORS], np.nan),
         "PercentTouching": 100.0 * counts[:, kernels.TOUCHING] / outline,
     }
+
+
+def _sees_all_it_shares(objects: Objects, expanded: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """(n,) whether no object beyond the part of the field that is seen can have a share of an object's background.
+
+    What an object takes lies within the diagonal of what its box grows by; whoever has an older claim to a pixel there
+    is nearer to it than the object is.
+    """
+    if not np.isfinite(objects.clearance_px[objects.present]).any():
+        return objects.present
+    from hts.stages.measure.shared.moments import object_moments
+
+    grown = object_moments(expanded, objects.field.images[:0], count=objects.count).bbox
+    steps = np.abs(grown - objects.moments.bbox)
+    taken = np.hypot(np.maximum(steps[:, 0], steps[:, 2]), np.maximum(steps[:, 1], steps[:, 3]))
+    farthest = np.max(steps, axis=1)
+    return np.asarray(taken + 3 <= objects.clearance_px - farthest, np.bool_)
 
 
 def _closest(objects: Objects) -> dict[str, NDArray[np.float64]]:
@@ -149,11 +173,23 @@ def _closest(objects: Objects) -> dict[str, NDArray[np.float64]]:
     distances = np.hypot(y1, x1), np.hypot(y2, x2)
     apart = (distances[0] > 0) & (distances[1] > 0)
     angle = np.degrees(np.arctan2(np.abs(y1 * x2 - y2 * x1), y1 * y2 + x1 * x2))
+    seen_px = _sight_px(objects)
+    first, second = (np.where(distance <= seen_px, distance, np.nan) for distance in distances)
     return {
-        "FirstClosestDistance": distances[0],
-        "SecondClosestDistance": distances[1],
-        "AngleBetweenNeighbors": np.where(apart, angle, np.nan),
+        "FirstClosestDistance": first,
+        "SecondClosestDistance": second,
+        "AngleBetweenNeighbors": np.where(apart & np.isfinite(second), angle, np.nan),
     }
+
+
+def _sight_px(objects: Objects) -> NDArray[np.float64]:
+    """(n,) the distance within which no centre is missed.
+
+    That of an object beyond the part of the field that is seen, or cut by its sides, is farther away.
+    """
+    box = objects.moments.bbox[objects.present]
+    largest = float(np.hypot(box[:, 2] - box[:, 0], box[:, 3] - box[:, 1]).max(initial=0.0))
+    return objects.clearance_px - largest
 
 
 def closest_two(centres: NDArray[np.float64]) -> NDArray[np.float64]:

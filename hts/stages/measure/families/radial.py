@@ -48,6 +48,7 @@ class RadialFeatures(BuiltInFamily):
     version = 1
     Params = RadialParams
     needs = ("runs", "values", "edge_distance", "moments")
+    bytes_px = 6.0
     cost_ns = 10.0
 
     def catalogue(self, channels: tuple[str, ...]) -> tuple[FeatureInfo, ...]:

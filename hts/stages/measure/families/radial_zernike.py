@@ -43,6 +43,7 @@ class RadialZernikeFeatures(BuiltInFamily):
     version = 1
     Params = RadialZernikeParams
     needs = ("moments", "runs", "values", "hulls", "circles")
+    bytes_px = 1.0
     cost_ns = 7.0
 
     def catalogue(self, channels: tuple[str, ...]) -> tuple[FeatureInfo, ...]:

@@ -66,6 +66,7 @@ class TextureFeatures(BuiltInFamily):
     name = "texture"
     version = 1
     needs = ("moments", "runs", "values")
+    bytes_px = 2.0
     cost_ns = 7.0
     Params = TextureParams
 

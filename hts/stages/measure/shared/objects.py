@@ -7,7 +7,7 @@ lists the properties that it uses in ``needs``, which is the plan of who needs w
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -38,6 +38,7 @@ class FieldData:
     shape : (Y, X) of the whole field.
     full_scale : by channel the grey level that CellProfiler calls 1: the largest of the image's type unless told.
     threads : how many threads share the work.
+    around : by object set the labels with those objects too that other parts measure, which have higher numbers.
     """
 
     labels: Mapping[str, NDArray[np.int32]]
@@ -48,11 +49,12 @@ class FieldData:
     shape: tuple[int, int]
     full_scale: tuple[float, ...]
     threads: int = 1
+    around: Mapping[str, NDArray[np.int32]] | None = None
 
     @cached_property
     def sets(self) -> dict[str, Objects]:
         """The object sets by name."""
-        return {name: Objects(self, labels) for name, labels in self.labels.items()}
+        return {name: Objects(self, labels, name) for name, labels in self.labels.items()}
 
     @property
     def inner_threads(self) -> int:
@@ -74,6 +76,7 @@ class Objects:
 
     field: FieldData
     labels: NDArray[np.int32]
+    name: str
 
     PREREQUISITES: ClassVar[dict[str, tuple[str, ...]]] = {
         "values": ("runs",),
@@ -147,6 +150,28 @@ class Objects:
         return edge_distances(self.runs, self.labels.shape, threads=self.field.inner_threads)
 
     @cached_property
+    def surroundings(self) -> Objects:
+        """The same objects, the same numbers, with all others that can be seen in this part of the field."""
+        if self.field.around is None:
+            return self
+        labels = self.field.around[self.name]
+        count, images = int(labels.max(initial=0)), self.field.images[:0]
+        without = replace(self.field, images=images, channels=(), full_scale=(), around=None)
+        return replace(without, labels={self.name: labels}, count=count).sets[self.name]
+
+    @property
+    def clearance_px(self) -> NDArray[np.float64]:
+        """(n,) from each object's box to the nearest side beyond which the field goes on; infinite where none is."""
+        (top, left), (height, width) = self.field.origin, self.labels.shape
+        y0, x0, y1, x1 = self.moments.bbox.T.astype(np.float64)
+        below, beyond = self.field.shape[0] - top - height, self.field.shape[1] - left - width
+        sides = ((y0, top), (x0, left), (height - y1, below), (width - x1, beyond))
+        nearest: NDArray[np.float64] = np.min(
+            [np.where(more > 0, distance, np.inf) for distance, more in sides], axis=0
+        )
+        return nearest
+
+    @cached_property
     def present(self) -> NDArray[np.bool_]:
         """(n,) whether the object has a pixel."""
         return np.diff(self.runs.offset) > 0
@@ -159,7 +184,7 @@ class Objects:
 
     def release(self) -> None:
         """Forget what was computed, but the runs: the next object set needs the memory."""
-        for name in set(vars(self)) - {"field", "labels", "runs", "present"}:
+        for name in set(vars(self)) - {"field", "labels", "name", "runs", "present"}:
             del vars(self)[name]
 
     def over(self, kernel: Callable[..., None], *arguments: Any) -> None:
