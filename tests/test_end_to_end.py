@@ -140,5 +140,9 @@ def test_every_written_column_is_described(result: hts.RunResult) -> None:
     schema = pq.read_schema(next(result.cells_path.glob("*.parquet")))
     for field in schema:
         if not field.name.startswith("Metadata_"):
-            assert {b"compartment", b"family", b"unit", b"definition"} <= set(field.metadata), field.name
+            assert {b"compartment", b"family", b"unit"} <= set(field.metadata), field.name
     assert schema.field("Nuclei_Intensity_MeanIntensity_DNA").metadata[b"role"] == b"dna"
+    told = result.columns.set_index("column")
+    assert [name for name in schema.names if name in told.index] == told.index.tolist()
+    assert (told[["family", "unit", "definition"]] != "").all(axis=None)
+    assert told.loc["Nuclei_Intensity_MeanIntensity_DNA", "role"] == "dna"

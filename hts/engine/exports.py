@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hts.engine.prepare import results_folder
-from hts.engine.results import read_manifest
+from hts.engine.results import COLUMNS_NAME, read_manifest
 from hts.errors import NotFoundError, UsageError
 from hts.locations import Location, is_local, location
 from hts.stages.measure import number_column
@@ -14,7 +14,6 @@ from hts.store import (
     Plate,
     Well,
     annotated_data,
-    read_descriptions,
     read_table,
     write_annotated_data,
     write_feature_table,
@@ -43,7 +42,8 @@ def export_anndata(
         raise UsageError("rows to export: cells or wells", found=repr(rows))
     cells = folder / current["cells"]
     place = cells if rows == "cells" else folder / current["profiles"] / "profiles.parquet"
-    data = annotated_data(read_table(place), _described(read_descriptions(cells), read_table(place)))
+    frame = read_table(place)
+    data = annotated_data(frame, _described(_columns(folder, current), frame))
     write_annotated_data(out, data)
     return int(data.n_obs)
 
@@ -65,7 +65,7 @@ def export_feature_tables(plate: Plate | str | Location, results: str | Path | N
         raise UsageError("a plate on a local disk, for tables inside it", found=str(opened.path))
     folder, current = _current(opened, results)
     count = 0
-    described = read_descriptions(folder / current["cells"])
+    described = _columns(folder, current)
     for well in opened.wells:
         place = folder / current["cells"] / f"{well.name}.parquet"
         if place.exists():
@@ -89,6 +89,12 @@ def _write_well(
                 write_feature_table(Path(str(field.location)), label, table)
                 count += 1
     return count
+
+
+def _columns(folder: Path, current: dict[str, Any]) -> dict[str, dict[str, str]]:
+    """By column of the cell tables what it is."""
+    table = read_table(folder / current["profiles"] / COLUMNS_NAME).set_index("column")
+    return {str(name): {str(key): str(text) for key, text in row.items()} for name, row in table.iterrows()}
 
 
 def _described(cells: dict[str, dict[str, str]], frame: pd.DataFrame) -> dict[str, dict[str, str]]:

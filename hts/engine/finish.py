@@ -13,8 +13,8 @@ from hts.engine.fields import show_labels
 from hts.engine.large.seams import seam_quality
 from hts.engine.prepare import Prepared
 from hts.engine.quality import QUALITY_NAME, quality_notes, quality_rows, segmentation_summary, write_quality
-from hts.engine.results import RunResult, now, read_manifest, write_manifest
-from hts.engine.stages import profile_fingerprint
+from hts.engine.results import COLUMNS_NAME, RunResult, now, read_manifest, write_manifest
+from hts.engine.stages import column_table, profile_fingerprint
 from hts.engine.surveys import survey_notes
 from hts.engine.work import cells_path, row_path
 from hts.errors import StageError
@@ -111,6 +111,7 @@ def _write_profile(folder: Path, profile: PlateProfile, prepared: Prepared) -> N
     primary = prepared.recipe.objects[0]
     quality = {**profile.quality, primary: int(profile.profiles[f"Count_{primary.capitalize()}"].sum())}
     quality["fields_used"] = int(profile.profiles["Metadata_FieldsUsed"].sum())
+    write_table(folder / COLUMNS_NAME, column_table(prepared.recipe))
     write_table(folder / "profiles.parquet", profile.profiles)
     write_table(folder / "normalized.parquet", profile.normalized)
     if profile.dose is not None:

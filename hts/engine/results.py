@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MANIFEST = "run.json"
+COLUMNS_NAME = "columns.parquet"
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,11 @@ class RunResult:
     def profiles(self) -> pd.DataFrame:
         """One row a well: metadata, counts, and mean, median and SD of every feature."""
         return read_table(self.profiles_path)
+
+    @cached_property
+    def columns(self) -> pd.DataFrame:
+        """One row a column of the cell tables: compartment, role, channel, family, unit, definition, source."""
+        return read_table(self.profiles_path.with_name(COLUMNS_NAME))
 
     @cached_property
     def normalized(self) -> pd.DataFrame:

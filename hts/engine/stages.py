@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hts.errors import RecipeError, StageError
 from hts.recipe import Recipe, fingerprint
@@ -12,6 +12,9 @@ from hts.recipe.plugins import load_plugin
 from hts.stages.measure import ColumnInfo, MeasureStage, feature_catalogue
 from hts.stages.profile import ProfileStage, profile_columns
 from hts.stages.segment import SegmentStage
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 WELL_STAGES = ("segment", "measure", "aggregate")
 """Stages that run well by well, in order; each has its own markers."""
@@ -112,6 +115,18 @@ def segmenter_packages(recipe: Recipe) -> tuple[str, ...]:
 def cell_catalogue(recipe: Recipe) -> list[ColumnInfo]:
     """Every column of the cell tables that the measure stage writes for this recipe."""
     return feature_catalogue(recipe.objects, tuple(recipe.channels), recipe.measure)
+
+
+def column_table(recipe: Recipe) -> pd.DataFrame:
+    """What every column of the cell tables is: as their schemas say, with definition and source."""
+    import pandas as pd
+
+    names = ("column", "compartment", "role", "channel", "family", "unit", "definition", "source")
+    rows = [
+        {"column": info.column, "definition": info.definition, "source": info.source, **info.described(recipe.channels)}
+        for info in cell_catalogue(recipe)
+    ]
+    return pd.DataFrame(rows, columns=names).fillna("").astype("string")
 
 
 def feature_names(recipe: Recipe) -> list[str]:

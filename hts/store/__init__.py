@@ -25,7 +25,7 @@ from hts.store.locks import Held, exclusive, is_held
 from hts.store.markers import Markers
 from hts.store.plate import Plate, Well
 from hts.store.scratch import read_arrays, write_arrays
-from hts.store.tables import read_descriptions, read_table, write_table
+from hts.store.tables import read_table, write_table
 from hts.store.write import FieldImage, PlaneIndex, PlateSpec, create_plate, field_path, refuse_other_files, write_field
 from hts.store.zipped import is_zip
 
@@ -53,7 +53,6 @@ __all__ = [
     "list_labels",
     "looks_like_zarr",
     "read_arrays",
-    "read_descriptions",
     "read_json",
     "read_table",
     "refuse_other_files",

@@ -22,7 +22,7 @@ def annotated_data(frame: pd.DataFrame, columns: Mapping[str, Mapping[str, str]]
     Parameters
     ----------
     frame : rows are cells or wells.
-    columns : by column what its schema says; see :func:`hts.store.read_descriptions`.
+    columns : by column what it is: compartment, role, family …, as text.
 
     Returns
     -------

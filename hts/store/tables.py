@@ -32,7 +32,9 @@ def write_table(place: Location, frame: pd.DataFrame, columns: Mapping[str, Mapp
     # Without pandas' own block the file does not depend on the pandas version that wrote it.
     table = table.cast(pa.schema(fields, metadata={"hts": "1"}))
     buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="zstd")
+    # Of features every value is different: dictionaries and statistics of thousands of columns only weigh.
+    repeated = [field.name for field in table.schema if not pa.types.is_floating(field.type)]
+    pq.write_table(table, buffer, compression="zstd", use_dictionary=repeated, write_statistics=False)
     write_bytes(place, buffer.getvalue())
 
 
@@ -65,24 +67,3 @@ def _tables_in(folder: Location) -> list[Location]:
 
 def _source(file: Location) -> Any:
     return file if is_local(file) else io.BytesIO(read_bytes(file))
-
-
-def read_descriptions(place: Location) -> dict[str, dict[str, str]]:
-    """By column what the schema of a Parquet file says of it (of a folder: its first file in name order).
-
-    Raises
-    ------
-    StoreError
-        when it is absent or damaged.
-    """
-    import pyarrow.parquet as pq
-
-    files = _tables_in(place) if place.is_dir() else [place]
-    if not files:
-        return {}
-    try:
-        schema = pq.read_schema(_source(files[0]))
-    except file_errors(ValueError) as error:
-        raise StoreError(f"{files[0]} is a Parquet table", found=str(error), fix="run its well again") from error
-    told = {field.name: field.metadata or {} for field in schema}
-    return {name: {key.decode(): text.decode() for key, text in each.items()} for name, each in told.items()}

@@ -89,12 +89,12 @@ class ColumnInfo:
     def described(self, names: Mapping[str, str | None] | None = None) -> dict[str, str]:
         """What the Parquet schema says of the column, so that nothing has to be guessed from its name.
 
-        ``names`` are the plate's names of the channels by role.
+        Not its definition: in the file of each well those would weigh more than the cells. ``names`` are the plate's
+        names of the channels by role.
         """
         known = {"compartment": self.compartment, "role": self.channel, "family": self.family, "unit": self.unit}
         if self.channel and names:
             known["channel"] = ",".join(names.get(role) or role for role in self.channel.split(","))
-        known |= {"definition": self.definition, "source": self.source}
         return {key: value for key, value in known.items() if value}
 
 

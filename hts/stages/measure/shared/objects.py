@@ -166,9 +166,8 @@ class Objects:
         y0, x0, y1, x1 = self.moments.bbox.T.astype(np.float64)
         below, beyond = self.field.shape[0] - top - height, self.field.shape[1] - left - width
         sides = ((y0, top), (x0, left), (height - y1, below), (width - x1, beyond))
-        nearest: NDArray[np.float64] = np.min(
-            [np.where(more > 0, distance, np.inf) for distance, more in sides], axis=0
-        )
+        far = [np.where(more > 0, distance, np.inf) for distance, more in sides]
+        nearest: NDArray[np.float64] = np.min(far, axis=0)
         return nearest
 
     @cached_property
