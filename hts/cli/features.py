@@ -24,14 +24,14 @@ def features(families: Families = None, markdown: Markdown = False, as_json: Jso
     from hts.stages.measure.describe import catalogue_page, family_table
 
     if markdown:
-        show(catalogue_page().rstrip())
+        show(catalogue_page(families or None).rstrip())
         return 0
     if as_json:
-        emit({"features": catalogue(families or "all").drop(columns="cost_ns").to_dict("records")})
+        emit({"features": catalogue(families or "all").to_dict("records")})
         return 0
     if not families:
         for row in family_table().itertuples():
-            show(f"{row.family:<16} {row.features:>4} features  {row.what}")
+            show(f"{row.family:<16} {row.features:>4} features  {row.cost_ns:>4g} ns a pixel  {row.what}")
         return 0
     for row in catalogue(families).itertuples():
         show(f"{row.name}  [{row.unit}]  {row.definition}")

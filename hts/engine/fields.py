@@ -18,7 +18,7 @@ from hts.engine.stages import Fingerprints, segmenter_steps
 from hts.engine.threads import task_threads
 from hts.errors import SourceError, StageError
 from hts.recipe import Recipe
-from hts.stages.measure import measure_field
+from hts.stages.measure import MeasureParams, measure_field
 from hts.stages.segment import FieldWork, StepContext, segment_fields
 from hts.store import Field, list_labels, write_labels
 
@@ -178,12 +178,21 @@ def read_projection(
 def _measure(result: Measured, work: FieldWork, recipe: Recipe) -> None:
     number = work.key.key.field
     try:
-        table = measure_field(work.labels, work.images, recipe.measure, threads=task_threads())
+        table = measure_field(work.labels, work.images, scaled(recipe, work.key), threads=task_threads())
     except StageError as error:
         result.unmeasured[number] = _line(error)
         return
     table.insert(0, "Metadata_Site", number)
     result.tables.append(table)
+
+
+def scaled(recipe: Recipe, field: Field) -> MeasureParams:
+    """What to measure; the mean of several planes has the full scale of the planes, though it is of floats."""
+    params: MeasureParams = recipe.measure
+    dtype = field.array(0).dtype
+    if params.full_scale is None and recipe.acquire.z == "mean" and dtype.kind == "u":
+        return params.model_copy(update={"full_scale": float(np.iinfo(dtype).max)})
+    return params
 
 
 def _save_labels(current: Field, labels: Labels, prints: Fingerprints) -> None:

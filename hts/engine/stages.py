@@ -53,7 +53,8 @@ def fingerprints(recipe: Recipe) -> Fingerprints:
     segment = fingerprint("segment", SegmentStage.version, choices, {})
     versions = {family.name: family.version for family in recipe.measure.families()}
     measured: dict[str, Any] = {
-        "params": recipe.measure.model_dump(mode="json"),
+        "params": recipe.measure.model_dump(mode="json", exclude={"options"}),
+        "settings": recipe.measure.settings(),
         "families": versions,
         "channels": dict(recipe.channels),
         # The order of the roles is the order of the columns and of the pairs of correlations.

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hts.engine.attempts import Attempts
-from hts.engine.fields import pixel_size_um, read_projection
+from hts.engine.fields import pixel_size_um, read_projection, scaled
 from hts.engine.large.frame import at_frame, drop, touching_field
 from hts.engine.large.places import Scratch, families, field_grid
 from hts.engine.stages import check_same, fingerprints, segmenter_steps
@@ -21,7 +21,7 @@ from hts.engine.surveys import step_contexts
 from hts.engine.threads import task_threads
 from hts.errors import SourceError, StageError, StoreError
 from hts.recipe import Recipe
-from hts.stages.measure import Place, measure_field, number_columns
+from hts.stages.measure import MeasureParams, Place, measure_field, number_columns
 from hts.stages.segment import FieldWork, object_areas, segment_fields
 from hts.stages.segment.stitch import (
     BlockGrid,
@@ -262,7 +262,8 @@ def _measure_block(task: BlockTask) -> None:
     else:
         labels, owned = _stored(task, field, recipe, grid)
     planes = _planes(field, recipe, block.tile.slices())
-    table = _measured(labels, planes, recipe, (owned, (block.tile.y0, block.tile.x0), grid.shape))
+    params = scaled(recipe, field)
+    table = _measured(labels, planes, recipe, params, (owned, (block.tile.y0, block.tile.x0), grid.shape))
     table.insert(0, "Metadata_Site", task.field)
     write_table(place.cells(task.block), table)
     write_arrays(place.done(task.block), audits | {"seconds": np.array([time.perf_counter() - begin])})
@@ -300,6 +301,7 @@ def _measured(
     labels: Labels,
     planes: dict[str, NDArray[Any]],
     recipe: Recipe,
+    params: MeasureParams,
     which: tuple[tuple[int, int], tuple[int, int], tuple[int, int]],
 ) -> pd.DataFrame:
     """The table of the objects from a first to before a last number, in a tile with this origin in a field."""
@@ -313,7 +315,7 @@ def _measured(
     looked_at = any(getattr(family, "looks_around", False) for family in recipe.measure.families())
     around = {name: _with_others(local[name], labels[name], last - first) for name in local} if looked_at else None
     try:
-        table = measure_field(local, planes, recipe.measure, Place(origin, shape, around), task_threads())
+        table = measure_field(local, planes, params, Place(origin, shape, around), task_threads())
     except StageError as error:
         raise _Unmeasured(str(error)) from error
     for column in number_columns(recipe.objects, recipe.measure):

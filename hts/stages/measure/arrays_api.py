@@ -64,14 +64,18 @@ def measure(
     StageError
         for labels whose numbers are too high, or grey levels beyond ``full_scale`` where a family needs it.
     """
+    if threads < 1:
+        raise UsageError("one thread or more", found=str(threads))
     planes, named = _planes(image)
     names = _channel_names(channels, named, len(planes))
     sets = labels if isinstance(labels, Mapping) else {"objects": labels}
     chosen = "all" if families == "all" else tuple([families] if isinstance(families, str) else families)
-    given = {"features": chosen, "options": {k: dict(v) for k, v in (options or {}).items()}, **settings}
+    given = {"features": chosen, "options": options or {}, **settings}
     numbers = {name: _numbers(name, array) for name, array in sets.items()}
-    images = dict(zip(names, planes, strict=True))
-    return measure_field(numbers, images, _params(given), threads=threads)
+    images, params = dict(zip(names, planes, strict=True)), _params(given)
+    if families != "all":
+        _refuse_idle(params, names)
+    return measure_field(numbers, images, params, threads=threads)
 
 
 def features(families: str | Sequence[str] = "all", channels: Sequence[str] = ("A", "B")) -> pd.DataFrame:
@@ -104,6 +108,17 @@ def features(families: str | Sequence[str] = "all", channels: Sequence[str] = ("
     return pd.DataFrame(rows, columns=names)
 
 
+def _refuse_idle(params: MeasureParams, channels: tuple[str, ...]) -> None:
+    """A family that was named and has nothing to measure."""
+    for family in params.families():
+        if not family.catalogue(channels):
+            raise UsageError(
+                f"channels for feature family {family.name}",
+                found=", ".join(channels) or "no image",
+                fix="give an image with more channels, or leave the family out",
+            )
+
+
 def _params(given: dict[str, Any]) -> MeasureParams:
     from pydantic import ValidationError
 
@@ -128,6 +143,8 @@ def _numbers(name: str, array: Any) -> NDArray[np.int32]:
             f"labels of {name} of shape (Y, X)", found=f"shape {found.shape}", fix="measure planes one by one"
         )
     top = np.iinfo(np.int32).max
+    if found.dtype.kind == "f":
+        found = found.astype(np.float64)
     if found.size and not (found.min() >= 0 and found.max() <= top and np.array_equal(found, np.floor(found))):
         raise UsageError(
             f"labels of {name}: whole numbers from 0 to {top}",
@@ -145,20 +162,28 @@ def _planes(image: Any) -> tuple[list[NDArray[Any]], tuple[str, ...] | None]:
     found = np.asarray(to_numpy(array))
     if found.ndim not in (2, 3):
         raise UsageError("an image (Y, X) or (channel, Y, X)", found=f"an array of shape {found.shape}")
-    return [_levels(plane) for plane in (found[None] if found.ndim == 2 else found)], named
+    return list(_levels(found[None] if found.ndim == 2 else found)), named
 
 
 def _levels(plane: NDArray[Any]) -> NDArray[Any]:
-    """Grey levels as uint8, uint16 or float32."""
+    """Grey levels as uint8, uint16 or float32, not copied when they are so already."""
     if plane.dtype.kind == "f":
-        return plane.astype(np.float32)
+        with np.errstate(over="ignore"):
+            single = plane.astype(np.float32, copy=False)
+        if np.any(np.isinf(single) & np.isfinite(plane)):
+            raise UsageError(
+                f"grey levels of at most {np.finfo(np.float32).max:.3g}, which float32 holds",
+                found=f"{plane.dtype} up to {np.max(np.abs(plane[np.isfinite(plane)])):.3g}",
+                fix="scale the image",
+            )
+        return single
     if plane.dtype.kind not in "biu":
         raise UsageError("an image of integers or floats", found=f"type {plane.dtype}")
     if plane.dtype.kind == "b" or plane.dtype == np.uint8:
-        return plane.astype(np.uint8)
+        return plane.astype(np.uint8, copy=False)
     low, high = (int(plane.min()), int(plane.max())) if plane.size else (0, 0)
     if low >= 0 and high <= np.iinfo(np.uint16).max:
-        return plane.astype(np.uint16)
+        return plane.astype(np.uint16, copy=False)
     if max(-low, high) > EXACT_IN_FLOAT32:
         raise UsageError(
             f"grey levels of at most {EXACT_IN_FLOAT32}, which float32 holds exactly",
@@ -172,6 +197,8 @@ def _channel_names(given: Sequence[str] | None, named: tuple[str, ...] | None, c
     names = tuple([given] if isinstance(given, str) else given) if given is not None else named
     if names is None:
         names = tuple(f"Channel{number}" for number in range(1, count + 1))
+    if repeated := [name for name in names if names.count(name) > 1]:
+        raise UsageError("a different name for every channel", found=f"{repeated[0]!r} more than once")
     if len(names) != count:
         raise UsageError(
             f"a name for each of {count} channels",

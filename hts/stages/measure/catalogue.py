@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from hts.errors import UsageError
 from hts.stages.measure.features import FeatureFamily, families, refuse_unknown
@@ -33,6 +33,7 @@ class MeasureParams(BaseModel):
     full_scale: float | None = Field(
         default=None,
         gt=0,
+        le=1e9,
         description="Grey level that features on CellProfiler's scale of 0 to 1 call 1 (texture, costes): when not "
         "given 255 or 65535 by the type of the image, 1 for floats.",
     )
@@ -43,11 +44,26 @@ class MeasureParams(BaseModel):
         default=None, description="Object sets to measure, such as nuclei or cytoplasm; all of them when not given."
     )
 
+    @field_validator("features", mode="before")
+    @classmethod
+    def _one_or_all(cls, given: Any) -> Any:
+        """One name is a list of one; a list of ``all`` is all."""
+        if isinstance(given, str) and given != "all":
+            return (given,)
+        return "all" if isinstance(given, list | tuple) and list(given) == ["all"] else given
+
     @model_validator(mode="after")
     def _settings_fit(self) -> MeasureParams:
         if self.options:
-            self.families()
+            measured = [family.name for family in self.families()]
+            for name in self.options:
+                refuse_unknown(name, measured, what="feature family that is measured")
         return self
+
+    def settings(self) -> dict[str, dict[str, Any]]:
+        """By family its settings, defaults included: what decides the numbers, however it was written."""
+        found = {family.name: getattr(family, "params", None) for family in self.families()}
+        return {name: params.model_dump(mode="json") for name, params in found.items() if params is not None}
 
     def families(self) -> tuple[FeatureFamily, ...]:
         """The feature families that are asked for, with their settings.
@@ -121,6 +137,12 @@ def feature_catalogue(
         when a family or an object set of ``params`` does not exist, or two columns would have one name.
     """
     names, channels = tuple(objects), tuple(roles)
+    if odd := [role for role in channels if "," in role]:
+        raise UsageError(
+            "channels without a comma in their names, which stands between those of a pair",
+            found=repr(odd[0]),
+            fix="rename the channel",
+        )
     chosen = params or MeasureParams()
     measured = measured_objects(names, chosen)
     columns = [*_identity_columns(names[0], measured)]
@@ -219,6 +241,7 @@ def _refuse_repeated(columns: list[ColumnInfo]) -> None:
         raise UsageError(
             "a different name for every column",
             found=f"{repeated[0]} {'and others ' if repeated[1:] else ''}more than once",
-            cause="two channel roles or object sets differ only in capitals, or two families share a feature name",
+            cause="two channel roles or object sets differ only in capitals, two pairs of channels are written alike "
+            "because of underscores (a_b with c, a with b_c), or two families share a feature name",
             fix="rename one of them in the recipe",
         )

@@ -61,7 +61,7 @@ class FeatureFamily(Protocol):
     instance of its ``Params`` (a :class:`FamilyParams`) where it has such settings. ``version`` is raised when
     numbers change. ``needs`` names properties of :class:`Objects` that are computed before; ``cost_ns`` is what
     the family costs on one core in nanoseconds for a pixel inside objects and a channel or pair, as measured.
-    A family may lack both.
+    A family may lack both, and whatever else :class:`BuiltInFamily` has a default for.
     """
 
     name: str
@@ -164,9 +164,10 @@ def refuse_unknown(name: str, known: Iterable[str], *, what: str) -> None:
     names = sorted(known)
     if name in names:
         return
+    article = "an" if what[0] in "aeiou" else "a"
     near = get_close_matches(name, names, n=1)
     raise UsageError(
-        f"a {what} out of: {', '.join(names) or '(none is installed)'}",
+        f"{article} {what} out of: {', '.join(names) or '(none is installed)'}",
         found=repr(name),
         fix=f"did you mean {near[0]!r}?" if near else "correct the name, or install the package that provides it",
     )

@@ -23,7 +23,7 @@ from hts.stages.measure.catalogue import (
     parent_column,
     prefix,
 )
-from hts.stages.measure.features import FeatureFamily, shared_needs
+from hts.stages.measure.features import BuiltInFamily, FeatureFamily, shared_needs
 from hts.stages.measure.shared.schedule import Task, run_tasks
 
 if TYPE_CHECKING:
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
     from hts.stages.measure.shared.objects import FieldData, Objects
 
+
+DENSE_LABELS = 10_000
+"""Numbers up to here are rows as they are."""
 
 _BYTES_PX = {"edge_distance": 4, "edges": 4, "runs": 1, "hulls": 1}
 """Of a pixel, for what families share."""
@@ -89,11 +92,12 @@ def measure_field(
     chosen = params or MeasureParams()
     names, roles = tuple(labels), tuple(images)
     columns = [info.column for info in feature_catalogue(names, roles, chosen)]
-    field = _field_data(labels, images, chosen, place, threads)
+    kept, numbers = _numbered(labels, chosen, place)
+    field = _field_data(kept, images, chosen, place, threads)
     there = {name: objects.present for name, objects in field.sets.items()}
     rows = np.flatnonzero(np.any(list(there.values()), axis=0))
-    at_frame = {name: _touches_frame(field, labels[name]) for name in field.labels}
-    data: dict[str, NDArray[Any]] = _identities(there, rows, at_frame)
+    at_frame = {name: _touches_frame(field, labels) for name, labels in field.labels.items()}
+    data = _identities(there, rows, at_frame, numbers[rows])
     for name in measured_objects(names, chosen):
         data.update(_features(name, field, rows, chosen))
         field.sets[name].release()
@@ -112,7 +116,10 @@ def warm_up(params: MeasureParams | None = None, dtypes: tuple[str, ...] = ("uin
 
 
 def _on_any_field(params: MeasureParams | None) -> MeasureParams:
-    return (params or MeasureParams()).model_copy(update={"objects": None})
+    """The same built-in families with the same settings; a plug-in may want a channel that is not here."""
+    chosen = params or MeasureParams()
+    names = tuple(family.name for family in chosen.families() if isinstance(family, BuiltInFamily))
+    return chosen.model_copy(update={"objects": None, "full_scale": None, "features": names})
 
 
 def measuring_bytes(params: MeasureParams, shape: tuple[int, int], channels: int) -> int:
@@ -124,6 +131,30 @@ def measuring_bytes(params: MeasureParams, shape: tuple[int, int], channels: int
     return int(shape[0] * shape[1] * (per_px + channels * per_channel_px))
 
 
+def _numbered(
+    labels: Mapping[str, NDArray[np.int32]], params: MeasureParams, place: Place | None
+) -> tuple[dict[str, NDArray[np.int32]], NDArray[np.int64]]:
+    """The object sets that make rows (the primary one too when nothing of it is measured), and the number of each row.
+
+    Where high numbers go with few objects the objects are numbered anew: every family has a row for each number.
+    """
+    from hts.stages.measure.shared.moments import largest_label
+
+    primary = next(iter(labels))
+    kept = {name: labels[name] for name in identified_objects(primary, measured_objects(tuple(labels), params))}
+    largest = max(largest_label(plane) for plane in kept.values())
+    if largest > DENSE_LABELS and (place is None or place.around is None):
+        there = np.zeros(largest + 1, np.bool_)
+        for plane in kept.values():
+            there[plane] = True
+        there[0] = False
+        numbers = np.flatnonzero(there)
+        if 2 * numbers.size < largest:
+            table = np.cumsum(there, dtype=np.int32) * there
+            return {name: table[plane].astype(np.int32) for name, plane in kept.items()}, numbers
+    return kept, np.arange(1, largest + 1)
+
+
 def _field_data(
     labels: Mapping[str, NDArray[np.int32]],
     images: Mapping[str, NDArray[Any]],
@@ -131,21 +162,20 @@ def _field_data(
     place: Place | None,
     threads: int,
 ) -> FieldData:
-    """The images, and the object sets that make rows: the primary one too when nothing of it is measured."""
+    """Labels and images as the families see them."""
     from hts.stages.measure.shared.moments import check_field, largest_label
     from hts.stages.measure.shared.objects import FieldData
 
-    primary = next(iter(labels))
-    kept = identified_objects(primary, measured_objects(tuple(labels), params))
-    count = max(largest_label(labels[name]) for name in kept)
-    stack = _stack(images, labels[primary].shape)
-    for name in kept:
-        check_field(labels[name], stack)
-    sets = {name: labels[name] for name in kept}
-    height, width = labels[primary].shape
+    height, width = next(iter(labels.values())).shape
+    count = max(largest_label(plane) for plane in labels.values())
+    stack = _stack(images, (height, width))
+    for plane in labels.values():
+        check_field(plane, stack)
     found = place or Place((0, 0), (height, width))
     scale = tuple(params.full_scale or _full_scale(image) for image in images.values())
-    return FieldData(sets, stack, tuple(images), count, found.origin, found.shape, scale, threads, around=found.around)
+    return FieldData(
+        labels, stack, tuple(images), count, found.origin, found.shape, scale, threads, around=found.around
+    )
 
 
 def _full_scale(image: NDArray[Any]) -> float:
@@ -163,14 +193,30 @@ def _stack(images: Mapping[str, NDArray[Any]], shape: tuple[int, ...]) -> NDArra
             )
     if not images:
         return np.empty((0, *shape), dtype=np.uint16)
+    if (whole := _whole(list(images.values()))) is not None:
+        return whole
     stack = np.stack(list(images.values()))
     return np.asarray(stack, np.uint16) if stack.dtype == np.uint8 else np.asarray(stack)
 
 
+def _whole(planes: list[NDArray[Any]]) -> NDArray[Any] | None:
+    """The array (C, Y, X) that all planes are views of, plane by plane: it need not be copied."""
+    base = planes[0].base
+    if not isinstance(base, np.ndarray) or base.shape != (len(planes), *planes[0].shape):
+        return None
+    if base.dtype not in (np.uint16, np.float32) or not base.flags.c_contiguous:
+        return None
+    same = [plane.dtype == base.dtype and plane.flags.c_contiguous for plane in planes]
+    places = [plane.ctypes.data == part.ctypes.data for plane, part in zip(planes, base, strict=True)]
+    return base if all(same) and all(places) else None
+
+
 def _identities(
-    there: Mapping[str, NDArray[np.bool_]], rows: NDArray[np.intp], at_frame: Mapping[str, NDArray[np.bool_]]
+    there: Mapping[str, NDArray[np.bool_]],
+    rows: NDArray[np.intp],
+    at_frame: Mapping[str, NDArray[np.bool_]],
+    numbers: NDArray[np.int64],
 ) -> dict[str, NDArray[Any]]:
-    numbers = (rows + 1).astype(np.int64)
     data: dict[str, NDArray[Any]] = {OBJECT_NUMBER: numbers}
     primary = next(iter(there))
     has_primary = there[primary][rows]

@@ -203,3 +203,55 @@ def test_the_catalogue_lists_what_a_table_has():
     assert (catalogue[["name", "family", "unit", "inputs", "definition", "source"]] != "").all(axis=None)
     assert catalogue["cost_ns"].gt(0).all()
     assert set(hts.features()["inputs"]) == {"labels", "labels, one channel", "labels, two channels"}
+
+
+def test_high_numbers_of_few_objects_cost_nothing():
+    """Rows are objects, not numbers: one object of number 900,000 is measured as object 1 is."""
+    labels = np.where(FIELD.labels == 2, 900_000, 0)
+    table = hts.measure(labels, FIELD.images, FIELD.channels)
+    expected = hts.measure(np.where(FIELD.labels == 2, 1, 0), FIELD.images, FIELD.channels)
+    assert table["Metadata_ObjectNumber"].tolist() == table["Metadata_Objects_ObjectNumber"].tolist() == [900_000]
+    features = [name for name in table if not name.startswith("Metadata_")]
+    pd.testing.assert_frame_equal(table[features], expected[features])
+
+
+def test_high_numbers_are_those_of_all_sets():
+    nuclei = np.where(FIELD.labels == 2, 500_000, np.where(FIELD.labels == 4, 600_000, 0))
+    cells = np.where(FIELD.labels == 2, 500_000, np.where(FIELD.labels == 7, 999_999, 0))
+    table = hts.measure({"nuclei": nuclei, "cells": cells}, families="shape")
+    assert table["Metadata_ObjectNumber"].tolist() == [500_000, 600_000, 999_999]
+    assert table["Metadata_Nuclei_ObjectNumber"].tolist() == [500_000, 600_000, 0]
+    assert table["Metadata_Cells_Parent_Nuclei"].tolist() == [500_000, 0, 0]
+    assert table["Cells_AreaShape_Area"].isna().tolist() == [False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"channels": ("A", "A", "B")}, "a different name for every channel\n  found: 'A' more than once"),
+        ({"channels": ("A", "B,C", "D")}, "channels without a comma in their names"),
+        ({"channels": ("A", "B_C", "A_B")}, "(?s)more than once.*two pairs of channels are written alike"),
+        ({"threads": 0}, "one thread or more\n  found: 0"),
+        ({"full_scale": np.inf}, "full_scale: Input should be less than or equal to 1000000000"),
+        ({"full_scale": 0.0}, "full_scale: Input should be greater than 0"),
+        ({"image": np.full(FIELD.images.shape, 1e300)}, "which float32 holds"),
+    ],
+    ids=["twice", "comma", "alike", "threads", "endless scale", "no scale", "overflow"],
+)
+def test_settings_that_cannot_be_meant_are_refused(change, text):
+    given = {"image": FIELD.images, "channels": FIELD.channels, **change}
+    if "alike" in text:  # A with B_C is written as A_B with C
+        given |= {"image": FIELD.images[[0, 1, 2, 0]], "channels": (*change["channels"], "C")}
+    with pytest.raises(UsageError, match=text):
+        hts.measure(FIELD.labels, **given)
+
+
+def test_costes_of_a_flat_beside_a_bright_channel_is_undefined():
+    """The regression line has a slope that vanishes beside the rounding of its threshold."""
+    rng = np.random.default_rng(0)
+    bright = rng.normal(20_000, 8_000, (60, 60)).clip(0, 65_535)
+    flat = np.full(bright.shape, 1000.0)
+    flat[5, 5] += 1
+    for images in (np.stack([bright, flat]).astype(np.uint16), np.stack([bright, flat]) / 65_535):
+        table = hts.measure(np.ones(bright.shape, int), images, ("A", "B"), families="costes")
+        assert table.filter(like="Costes").isna().all(axis=None)

@@ -135,7 +135,7 @@ def test_a_pixel_that_is_not_finite_leaves_the_pairs_of_its_channel_without_valu
 
 def test_grey_levels_beyond_full_scale_are_refused():
     one = np.float32([[1, 2, 3]])
-    with pytest.raises(StageError, match=r"grey levels from 0 to 1 \(full scale\) in channel a"):
+    with pytest.raises(StageError, match=r"grey levels from 0 to 1 \(the full scale\) in channel a"):
         measured("costes", [[1, 1, 1]], one, one)
     with pytest.raises(StageError, match="found: -1 to 3 inside objects"):
         measured("costes", [[1, 1, 1]], np.float32([[-1, 2, 3]]), one, full_scale=3)

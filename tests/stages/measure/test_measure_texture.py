@@ -172,9 +172,16 @@ def test_full_scale_says_what_the_highest_level_is():
     ],
 )
 def test_grey_levels_off_the_scale_are_refused(image, full_scale, found):
-    with pytest.raises(StageError, match=rf"channel c0 for texture(.|\n)*{found}(.|\n)*measure\.full_scale"):
+    with pytest.raises(StageError, match=rf"in channel c0(.|\n)*{found}(.|\n)*measure\.full_scale"):
         measured([[1, 1], [1, 1]], image, full_scale=full_scale)
     assert len(measured([[1, 0], [1, 1]], image, full_scale=full_scale or 4095)) == 1  # outside objects anything goes
+
+
+def test_a_hot_pixel_costs_its_object():
+    labels, image = np.kron([[1, 0, 2], [0, 0, 0], [3, 0, 4]], np.ones((4, 4), int)), np.full((12, 12), 700, np.uint16)
+    image[1, 1] = 5000
+    table = measured(labels, image, full_scale=4095)
+    assert table.filter(like="Contrast").isna().all(axis=1).tolist() == [True, False, False, False]
 
 
 def test_a_pixel_that_is_not_finite_makes_its_object_undefined_and_no_other():

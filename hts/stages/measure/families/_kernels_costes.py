@@ -34,7 +34,6 @@ MOST_STEPS = 256
 ROUNDING = 8 * 2.220446049250313e-16
 """A covariance below so much of the larger variance is none."""
 
-
 NOTHING = 1e-12
 """A correlation of less is 0."""
 
@@ -117,7 +116,10 @@ def _add(record: Any, a: Any, b: Any, pixels: Any) -> None:
 
 @njit(cache=True, nogil=True)
 def _line(sums: Any, shift: Any, pair: Pair) -> Line:
-    """Through the pixels with the least distance from it (as CellProfiler); slope NaN where there is none."""
+    """Through the pixels with the least distance from it (as CellProfiler); slope NaN where there is none.
+
+    None is, too, where the threshold of the second channel moves less from step to step than it is rounded.
+    """
     if sums[COUNT] < 3:
         return Line(np.nan, np.nan)
     freedom = np.float64(sums[COUNT]) - 1
@@ -127,10 +129,12 @@ def _line(sums: Any, shift: Any, pair: Pair) -> Line:
     if min(x_variance, y_variance) <= 0 or abs(covariance) <= ROUNDING * max(x_variance, y_variance):
         return Line(np.nan, np.nan)
     wider = y_variance - x_variance
-    slope = (wider + np.sqrt(wider * wider + 4 * covariance * covariance)) / (2 * covariance)
+    longer = abs(wider) + np.sqrt(wider * wider + 4 * covariance * covariance)
+    slope = longer / (2 * covariance) if wider > 0 else 2 * covariance / longer
     x_mean = (shift[0] + sums[A] / np.float64(sums[COUNT])) / pair.scale_one
     y_mean = (shift[1] + sums[B] / np.float64(sums[COUNT])) / pair.scale_two
-    return Line(slope, y_mean - slope * x_mean)
+    offset = y_mean - slope * x_mean
+    return Line(slope if abs(slope) > 1.6e-14 * pair.steps * (1 + abs(offset)) else np.nan, offset)
 
 
 @njit(cache=True, nogil=True)
@@ -175,10 +179,7 @@ def _turning_steps(values: Any, scale: Any, line: Line, steps: Any, turns: Any) 
 
 @njit(cache=True, nogil=True)
 def _list_events(one: Any, two: Any, pair: Pair, line: Line, room: Room) -> Any:
-    """Fill ``enter`` and ``leave`` of all pixels; the first and the last step of any event.
-
-    What does not happen has the step after the last.
-    """
+    """Fill ``enter`` and ``leave`` (the step after the last: never) of all pixels; first and last step of any event."""
     never = np.int32(pair.steps + 1)
     enter, leave = room.enter[: one.size], room.leave[: one.size]
     if np.float64(pair.steps) == pair.scale_one and one.dtype.type(0.5) == one.dtype.type(0):
@@ -263,10 +264,7 @@ def _background(step: Any, lowest: Any, size: Any, events: Any, room: Room) -> A
 
 @njit(cache=True, nogil=True)
 def _search(steps: Any, lowest: Any, size: Any, events: Any, room: Room) -> Any:
-    """The step of the threshold, by cp_measure's bisection; -1 where it finds none.
-
-    It looks for the lowest step at which the background correlates; candidates are five sixths up the window.
-    """
+    """The lowest step at which the background correlates, by cp_measure's bisection; -1 where it finds none."""
     left, right = 1, steps
     candidate = 5 * (right - left) // 6 + left
     before, found = 0, -1

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from hts.errors import StageError
 from hts.stages.measure.features import BuiltInFamily, FeatureInfo, channel_token
 
 if TYPE_CHECKING:
@@ -22,8 +21,8 @@ _DEFINITION = (
     "Share of the grey levels of {a} at or above its threshold that lies where {a} and {b} are above theirs; the "
     "thresholds are a point of the orthogonal regression line, the lowest above which bisection from full scale finds "
     "the pixels below to correlate; undefined for fewer than 3 pixels that are not 0 in both, for grey levels that "
-    "are constant or do not covary, where no threshold is found, and where the sum of either channel at or above its "
-    "threshold is 0"
+    "are constant, do not covary or are off the scale, where no threshold is found, and where the sum of either "
+    "channel at or above its threshold is 0"
 )
 
 
@@ -36,7 +35,7 @@ class CostesFeatures(BuiltInFamily):
 
     name = "costes"
     version = 1
-    needs = ("moments", "values")
+    needs = ("moments", "runs", "values", "in_scale")
     bytes_px = 1.0
     cost_ns = 6.0
 
@@ -54,12 +53,11 @@ class CostesFeatures(BuiltInFamily):
         Raises
         ------
         StageError
-            when a grey level inside an object is below 0 or above full scale.
+            when most objects have grey levels below 0 or above full scale.
         """
         from hts.stages.measure.families import _kernels_costes as kernels
 
-        scales, channels, finite = objects.field.full_scale, objects.channels, objects.finite
-        _refuse_beyond_scale(objects)
+        scales, channels, usable = objects.field.full_scale, objects.channels, objects.in_scale
         shift = _near_means(objects)
         columns: dict[str, NDArray[np.float64]] = {}
         for one, two in combinations(range(len(channels)), 2):
@@ -67,7 +65,7 @@ class CostesFeatures(BuiltInFamily):
             pair = kernels.Pair(objects.values[one], objects.values[two], scales[one], scales[two], steps)
             shares = np.full((objects.count, 2), np.nan)
             both = np.ascontiguousarray(shift[:, [one, two]])
-            objects.over(kernels.costes, pair, both, finite[:, one] & finite[:, two], shares)
+            objects.over(kernels.costes, pair, both, usable[:, one] & usable[:, two], shares)
             columns[_column(channels[one], channels[two])] = shares[:, 0]
             columns[_column(channels[two], channels[one])] = shares[:, 1]
         return columns
@@ -91,17 +89,3 @@ def _near_means(objects: Objects) -> NDArray[np.generic]:
     for channel in range(len(objects.channels)):
         means[:, channel] = np.where(objects.finite[:, channel], m.mean(channel), 0.0)
     return means if m.total.dtype == np.float64 else np.rint(means).astype(np.int64)
-
-
-def _refuse_beyond_scale(objects: Objects) -> None:
-    m = objects.moments
-    for channel, (role, scale) in enumerate(zip(objects.channels, objects.field.full_scale, strict=True)):
-        finite = objects.finite[:, channel]
-        low, high = m.lowest[finite, channel].min(initial=0), m.highest[finite, channel].max(initial=0)
-        if low < 0 or high > scale:
-            raise StageError(
-                f"grey levels from 0 to {scale:g} (full scale) in channel {role} for Costes' threshold",
-                found=f"{low:g} to {high:g} inside objects",
-                cause="an image in counts stored as floats, or a background subtracted to below 0",
-                fix="set full_scale to the largest grey level, and cut off what is below 0",
-            )

@@ -23,8 +23,9 @@ _DEFINITIONS = {
     "pixels; undefined when the ring has no pixel or the mean is 0",
 }
 _RINGS = (
-    "rings are counted from the centre, which is the first of the pixels furthest from the edge (the frame is none), "
-    "and divide {unit} along paths inside the object; pieces that no path reaches are left out"
+    "rings are counted from the centre, which is the first of the pixels furthest from the edge (the frame is none, "
+    "but of what fills the field), and divide {unit} along paths inside the object; pieces that no path reaches are "
+    "left out"
 )
 
 
@@ -112,8 +113,8 @@ class RadialFeatures(BuiltInFamily):
 
 def _distribution(sums: NDArray[np.float64], counts: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
     """(n, bins + 1) fraction, mean fraction and variation, from (n, bins + 1, 8) sums of grey levels and of pixels."""
-    in_ring, pixels = sums.sum(axis=2), counts.sum(axis=2)
     with np.errstate(invalid="ignore", divide="ignore"):
+        in_ring, pixels = sums.sum(axis=2), counts.sum(axis=2)
         total = in_ring.sum(axis=1, keepdims=True)
         fraction = np.where(total != 0, in_ring / total, np.nan)
         mean_fraction = fraction / (pixels / pixels.sum(axis=1, keepdims=True))

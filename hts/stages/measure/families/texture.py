@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
-from hts.errors import StageError
 from hts.stages.measure.families import _kernels_texture as kernels
 from hts.stages.measure.features import BuiltInFamily, FamilyParams, FeatureInfo, channel_token
 from hts.stages.measure.shared.runs import read_only
@@ -65,7 +64,7 @@ class TextureFeatures(BuiltInFamily):
 
     name = "texture"
     version = 1
-    needs = ("moments", "runs", "values")
+    needs = ("moments", "runs", "values", "in_scale")
     bytes_px = 2.0
     cost_ns = 7.0
     Params = TextureParams
@@ -88,12 +87,12 @@ class TextureFeatures(BuiltInFamily):
         )
 
     def compute(self, objects: Objects) -> dict[str, NDArray[np.float64]]:
-        """(n,) values by name; NaN for objects smaller than the scale, or with a pixel that is not finite.
+        """(n,) values by name; NaN for objects smaller than the scale, or with a pixel off the scale.
 
         Raises
         ------
         StageError
-            when a grey level inside an object is below 0 or above the full scale.
+            when most objects have grey levels below 0 or above the full scale.
         """
         columns: dict[str, NDArray[np.float64]] = {}
         for channel, role in enumerate(objects.channels):
@@ -101,7 +100,7 @@ class TextureFeatures(BuiltInFamily):
             for scale_px in self.params.scales_px:
                 found = np.empty((objects.count, 4, len(kernels.FEATURES)))
                 objects.over(kernels.haralick, levels, scale_px, found)
-                found[~objects.finite[:, channel]] = np.nan
+                found[~objects.in_scale[:, channel]] = np.nan
                 for place, feature in enumerate(kernels.FEATURES):
                     for direction in range(4):
                         name = _column(feature, role, scale_px, direction, self.params.levels)
@@ -120,27 +119,15 @@ def level_of(grey: NDArray[Any], full_scale: float, levels: int) -> NDArray[np.u
 
 
 def _levels(objects: Objects, channel: int, levels: int) -> NDArray[np.uint8]:
-    """(N,) the level of every pixel of every object; level 0 where it is not finite."""
+    """(N,) the level of every pixel of every object; of objects that are off the scale they mean nothing."""
     values, full_scale = objects.values[channel], objects.field.full_scale[channel]
     if values.dtype == np.uint16:
-        _check_range(values, full_scale, objects.channels[channel])
         table = level_of(np.minimum(np.arange(65536), full_scale), full_scale, levels)
         found = np.empty(values.size, np.uint8)
         kernels.to_levels(values, table, found)
         return read_only(found)
-    finite = np.isfinite(values)
-    _check_range(values[finite], full_scale, objects.channels[channel])
-    return read_only(level_of(np.where(finite, values, 0), full_scale, levels))
-
-
-def _check_range(values: NDArray[Any], full_scale: float, role: str) -> None:
-    if values.size and (values.min() < 0 or values.max() > full_scale):
-        raise StageError(
-            f"grey levels from 0 to {full_scale:g} (the full scale) in channel {role} for texture features",
-            found=f"{values.min():g} to {values.max():g} inside objects",
-            cause="an image in counts stored as floats, or background subtracted below 0",
-            fix="set measure.full_scale to the largest grey level, and cut off what is below 0",
-        )
+    known = np.where(np.isfinite(values), values, 0)
+    return read_only(level_of(np.clip(known, 0, full_scale), full_scale, levels))
 
 
 def _column(feature: str, role: str, scale_px: int, direction: int, levels: int) -> str:
@@ -152,5 +139,5 @@ def _definition(feature: str, role: str, levels: int) -> str:
         f"{_MEANINGS[feature]}, channel {role}; the numbers are the distance of a pair in px, its direction "
         f"({_DIRECTIONS}) and the {levels} levels into which grey levels from 0 to measure.full_scale are divided, of "
         "which 0 takes part in no pair (images of a 12-bit camera stored in 16 bits have only a sixteenth of them "
-        "unless full_scale is 4095); undefined where a direction has no pair"
+        "unless full_scale is 4095); undefined where a direction has no pair, or a grey level is off the scale"
     )

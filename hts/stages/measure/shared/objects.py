@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from hts.errors import StageError
 from hts.stages.measure.shared import _kernels_runs as kernels_runs
 from hts.stages.measure.shared.distance import edge_distances
 from hts.stages.measure.shared.edges import Edges, edges_of
@@ -79,6 +80,7 @@ class Objects:
     name: str
 
     PREREQUISITES: ClassVar[dict[str, tuple[str, ...]]] = {
+        "in_scale": ("moments", "runs"),
         "values": ("runs",),
         "ranks": ("values",),
         "edges": ("runs",),
@@ -180,6 +182,30 @@ class Objects:
         """(n, C) whether the object has pixels and all of them are finite in the channel."""
         known = np.isfinite(self.moments.squares.astype(np.float64))
         return np.asarray(known & self.present[:, None], dtype=np.bool_)
+
+    @cached_property
+    def in_scale(self) -> NDArray[np.bool_]:
+        """(n, C) whether all grey levels of the object are finite and from 0 to the full scale of the channel.
+
+        Raises
+        ------
+        StageError
+            when most objects of a channel are not: that is another scale, and no hot pixel.
+        """
+        m, finite = self.moments, self.finite
+        inside = finite & (m.lowest >= 0) & (m.highest <= np.array(self.field.full_scale))
+        for channel, (role, scale) in enumerate(zip(self.channels, self.field.full_scale, strict=True)):
+            known, fit = (int(np.count_nonzero(mask[:, channel])) for mask in (finite, inside))
+            if 2 * fit < known:
+                low, high = m.lowest[finite[:, channel], channel].min(), m.highest[finite[:, channel], channel].max()
+                raise StageError(
+                    f"grey levels from 0 to {scale:g} (the full scale) in channel {role}",
+                    found=f"{low:g} to {high:g} inside objects; {known - fit} of {known} objects have others",
+                    cause="an image in counts stored as floats, or background subtracted below 0",
+                    fix="set measure.full_scale to the largest grey level, and cut off what is below 0; or measure "
+                    "without the families that need a scale (texture, costes)",
+                )
+        return inside
 
     def release(self) -> None:
         """Forget what was computed, but the runs: the next object set needs the memory."""
