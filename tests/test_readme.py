@@ -43,6 +43,15 @@ def test_its_script_runs(small_truth: Truth, tmp_path: Path, monkeypatch: pytest
     assert len(names["profiles"]) == 15  # type: ignore[arg-type]
     assert names["field"].dims == ("t", "c", "z", "y", "x")  # type: ignore[attr-defined]
     assert Path(str(names["report"])).is_file()
+    assert len(names["table"]) == names["labels"].max()  # type: ignore[arg-type,attr-defined]
+    assert "Objects_Texture_Contrast_Reporter_3_00_256" in names["table"]  # type: ignore[operator]
+
+
+def test_its_figures_come_from_scripts_that_are_there() -> None:
+    for text in (README, (REPOSITORY / "benchmarks" / "README.md").read_text("utf-8")):
+        scripts = set(re.findall(r"`(\w+\.py)\b", text))
+        assert len(scripts) > 5
+        assert [name for name in scripts if not (REPOSITORY / "benchmarks" / name).is_file()] == []
 
 
 def test_its_recipe_is_valid() -> None:
@@ -55,7 +64,7 @@ def test_its_command_lines_parse() -> None:
     """Every option that the README shows exists; nothing is run (the folders are not there)."""
     (text,) = blocks("bash")
     lines = [shlex.split(line, comments=True) for line in text.replace("\\\n", " ").splitlines()]
-    assert len(lines) == 7
+    assert len(lines) == 8
     for line in lines:
         result = typer.testing.CliRunner().invoke(app, line[1:])
         assert result.exit_code == 2

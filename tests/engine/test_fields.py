@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from hts.engine.facts import field_problems
-from hts.engine.fields import read_projection
+from hts.engine.fields import read_projection, scaled
 from hts.errors import SourceError
 from hts.model import Channel, FieldKey, WellId
 from hts.recipe import Recipe
@@ -69,3 +69,16 @@ def test_fields_without_the_plane_asked_for_are_known_before_the_run() -> None:
         ("B03", 1): "FITC was not acquired at t=0, z=1",
         ("B03", 2): "FITC unreadable: is cut off (x.tif)",
     }
+
+
+@pytest.mark.parametrize(
+    ("z", "given", "expected"),
+    [("mean", None, 65535.0), ("mean", 4095.0, 4095.0), ("max", None, None), (0, None, None)],
+)
+def test_the_mean_of_planes_has_their_full_scale(
+    field: Field, z: str | int, given: float | None, expected: float | None
+) -> None:
+    """It is of floats, whose scale would be 1."""
+    settings = ["channels.dna=DNA", "channels.reporter=FITC", f"acquire.z={z}"]
+    settings += [f"measure.full_scale={given}"] if given else []
+    assert scaled(Recipe.load("translocation", settings), field).full_scale == expected

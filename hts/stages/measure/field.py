@@ -94,14 +94,23 @@ def measure_field(
     columns = [info.column for info in feature_catalogue(names, roles, chosen)]
     kept, numbers = _numbered(labels, chosen, place)
     field = _field_data(kept, images, chosen, place, threads)
+    try:
+        data = _columns(field, numbers, chosen)
+    finally:
+        field.close()
+    return pd.DataFrame({column: data[column] for column in columns})
+
+
+def _columns(field: FieldData, numbers: NDArray[np.int64], params: MeasureParams) -> dict[str, NDArray[Any]]:
+    """Identities and features by column, one object set after the other."""
     there = {name: objects.present for name, objects in field.sets.items()}
     rows = np.flatnonzero(np.any(list(there.values()), axis=0))
     at_frame = {name: _touches_frame(field, labels) for name, labels in field.labels.items()}
     data = _identities(there, rows, at_frame, numbers[rows])
-    for name in measured_objects(names, chosen):
-        data.update(_features(name, field, rows, chosen))
+    for name in measured_objects(tuple(field.labels), params):
+        data.update(_features(name, field, rows, params))
         field.sets[name].release()
-    return pd.DataFrame({column: data[column] for column in columns})
+    return data
 
 
 def warm_up(params: MeasureParams | None = None, dtypes: tuple[str, ...] = ("uint16", "float32")) -> None:
@@ -259,19 +268,21 @@ def _features(
 def _plan(objects: Objects, chosen: tuple[FeatureFamily, ...]) -> dict[str | int, Task]:
     """What is computed before what: shared properties by name, families by their place among those chosen."""
     tasks: dict[str | int, Task] = {}
-
-    def add(need: str) -> None:
-        if need not in tasks:
-            for before in objects.PREREQUISITES.get(need, ()):
-                add(before)
-            tasks[need] = Task(partial(getattr, objects, need), objects.PREREQUISITES.get(need, ()), np.inf)
-
     for need in shared_needs(chosen):
-        add(need)
+        _add_need(tasks, objects, need)
     for i, family in enumerate(chosen):
         needs = shared_needs([family])
         tasks[i] = Task(partial(_computed, family, objects), needs, _cost(family, objects.channels))
     return tasks
+
+
+def _add_need(tasks: dict[str | int, Task], objects: Objects, need: str) -> None:
+    """Add a shared property after those that it is made of."""
+    if need not in tasks:
+        before = objects.PREREQUISITES.get(need, ())
+        for other in before:
+            _add_need(tasks, objects, other)
+        tasks[need] = Task(partial(getattr, objects, need), before, np.inf)
 
 
 def _cost(family: FeatureFamily, channels: tuple[str, ...]) -> float:

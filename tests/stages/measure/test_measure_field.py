@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
+import weakref
 
 import numpy as np
 import pandas as pd
@@ -11,7 +13,7 @@ import pytest
 from pydantic import ValidationError
 
 from hts.errors import StageError, UsageError
-from hts.stages.measure import MeasureParams, feature_catalogue, features, measure_field
+from hts.stages.measure import MeasureParams, Place, feature_catalogue, features, measure_field
 
 NUCLEI = np.array([[1, 1, 0, 0, 4, 4], [1, 1, 0, 0, 4, 4], [0, 0, 2, 2, 0, 0]], dtype=np.int32)
 CELLS = np.array([[1, 1, 1, 4, 4, 4], [1, 1, 2, 4, 4, 4], [2, 2, 2, 2, 2, 0]], dtype=np.int32)
@@ -196,3 +198,45 @@ def test_importing_the_stage_loads_neither_numba_nor_pandas():
     code = "import sys, hts.stages.measure; print([name for name in ('numba', 'pandas') if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_one_name_is_a_list_of_one_and_a_list_of_all_is_all():
+    assert MeasureParams(features="shape").features == ("shape",)
+    assert MeasureParams(features=["all"]).features == MeasureParams(features="all").features == "all"
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"texture": {"scales_px": [3]}}, "a feature family that is measured out of: shape\n  found: 'texture'"),
+        ({"shape": {"degree": 3}}, "(?s)settings of feature family shape.*degree: Extra inputs"),
+        ({"shape": 3}, "(?s)options.shape.*Input should be a valid dict"),
+    ],
+)
+def test_settings_that_nothing_uses_are_refused(options, text):
+    with pytest.raises((ValidationError, UsageError), match=text):
+        MeasureParams(features=("shape",), options=options)
+
+
+def test_settings_are_the_same_however_they_are_written():
+    plain = MeasureParams(features=("texture",))
+    written = MeasureParams(features=("texture",), options={"texture": {"levels": 256, "scales_px": [3]}})
+    assert plain.settings() == written.settings() == {"texture": {"scales_px": [3], "levels": 256}}
+    assert plain.settings() != MeasureParams(features=("texture",), options={"texture": {"levels": 8}}).settings()
+
+
+@pytest.mark.parametrize("with_others", [False, True])
+def test_a_measured_field_is_let_go_at_once(with_others):
+    """A worker that measures field after field does not wait for the collector."""
+    labels = np.kron(NUCLEI, np.ones((5, 5), np.int32))
+    image = np.arange(labels.size, dtype=np.uint16).reshape(labels.shape)
+    around = {"nuclei": np.where(labels == 0, 9, labels)} if with_others else None
+    places = Place((0, 0), (500, 500), around)
+    kept = [weakref.ref(labels), weakref.ref(image)]
+    gc.disable()
+    try:
+        measure_field({"nuclei": labels}, {"dna": image}, MeasureParams(features="all"), places)
+        del labels, image, around, places
+        assert [each() is None for each in kept] == [True, True]
+    finally:
+        gc.enable()

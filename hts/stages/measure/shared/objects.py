@@ -57,6 +57,14 @@ class FieldData:
         """The object sets by name."""
         return {name: Objects(self, labels, name) for name, labels in self.labels.items()}
 
+    def close(self) -> None:
+        """Let go of the object sets, which refer to the field: it is gone when the last reference is, not at some later
+        collection."""
+        for objects in self.sets.values():
+            objects.release()
+        self.sets.clear()
+        self.shared.clear()
+
     @property
     def inner_threads(self) -> int:
         """Threads of one family: families run beside one another, which keeps up to about four threads busy."""
@@ -209,6 +217,8 @@ class Objects:
 
     def release(self) -> None:
         """Forget what was computed, but the runs: the next object set needs the memory."""
+        if "surroundings" in vars(self) and self.surroundings is not self:
+            self.surroundings.field.close()
         for name in set(vars(self)) - {"field", "labels", "name", "runs", "present"}:
             del vars(self)[name]
 
