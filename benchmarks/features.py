@@ -184,7 +184,7 @@ def show(result: dict[str, Any]) -> None:
             f"{row['family']:<15} {row['ratio']:7.1f} times {row['peer']} ({row['row']}): {row['ours_s'] * 1e3:.0f} ms "
             f"(n = {row['ours_n']}) against {row['peer_s']:.2f} s (n = 1); {row['features']} features, "
             f"largest difference {row['largest_difference']:.1e} of {row['rtol']:.0e} (+ {row['atol']:.0e}), "
-            f"{row['left_out']} of {row['values']} values left out"
+            f"{row['left_out']} of {row['values'] + row['left_out']} values left out"
         )
     for row in result.get("families", []):
         print(f"{row['family']:<15} {row['ours_s'] * 1e3:7.0f} ms, {row['ns']:.2g} ns a pixel and {row['per']}")
