@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hts.engine.prepare import results_folder
 from hts.engine.results import COLUMNS_NAME, read_manifest
 from hts.errors import NotFoundError, UsageError
-from hts.locations import Location, is_local, location
+from hts.locations import Location, is_local
 from hts.stages.measure import number_column
 from hts.store import (
     Plate,
@@ -108,8 +108,8 @@ def _described(cells: dict[str, dict[str, str]], frame: pd.DataFrame) -> dict[st
 
 
 def _current(plate: Plate | str | Location, results: str | Path | None) -> tuple[Path, dict[str, Any]]:
-    where = plate.path if isinstance(plate, Plate) else location(str(plate))
-    folder = results_folder(where, results)
+    opened = plate if isinstance(plate, Plate) else Plate.open(plate)
+    folder = results_folder(opened.path, results)
     current = read_manifest(folder).get("current")
     if not current:
         raise NotFoundError(

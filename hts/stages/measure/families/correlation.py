@@ -57,7 +57,7 @@ class CorrelationFeatures(BuiltInFamily):
     version = 2
     Params: ClassVar[type[FamilyParams]] = CorrelationParams
     needs = ("moments", "values", "ranks")
-    cost_ns = 1.5
+    cost_ns = 4.0
 
     def catalogue(self, channels: tuple[str, ...]) -> tuple[FeatureInfo, ...]:
         """Nine features a pair: by feature, then by pair in the order of the channels."""

@@ -37,7 +37,7 @@ class CostesFeatures(BuiltInFamily):
     version = 1
     needs = ("moments", "runs", "values", "in_scale")
     bytes_px = 1.0
-    cost_ns = 6.0
+    cost_ns = 9.0
 
     def catalogue(self, channels: tuple[str, ...]) -> tuple[FeatureInfo, ...]:
         """By pair in the order of the channels, both ways."""

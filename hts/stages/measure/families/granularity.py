@@ -48,7 +48,7 @@ class GranularityFeatures(BuiltInFamily):
     version = 1
     needs = ("moments", "runs")
     bytes_px = 4.0
-    cost_ns = 9.0
+    cost_ns = 11.0
     approximate_in_blocks = "granularity (blocks are sampled from their own first pixel, and spots end at their edges)"
     Params = GranularityParams
 

@@ -80,7 +80,7 @@ class IntensityFeatures(BuiltInFamily):
     Params: ClassVar[type[FamilyParams]] = IntensityParams
     # `order` is read, not needed beforehand: where a family needs ranks, they hold what it tells.
     needs = ("moments", "values", "edges")
-    cost_ns = 2.5
+    cost_ns = 7.0
 
     def catalogue(self, channels: tuple[str, ...]) -> tuple[FeatureInfo, ...]:
         """Nineteen features a channel."""

@@ -22,7 +22,7 @@ class LocationFeatures(BuiltInFamily):
     name = "location"
     version = 1
     needs = ("moments",)
-    cost_ns = 0.1
+    cost_ns = 7.0
 
     def catalogue(self, channels: tuple[str, ...]) -> tuple[FeatureInfo, ...]:
         """Two features; the same whatever the channels."""

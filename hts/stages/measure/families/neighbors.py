@@ -60,7 +60,7 @@ class NeighborsFeatures(BuiltInFamily):
     version = 1
     Params = NeighborsParams
     needs = ("runs", "moments")
-    cost_ns = 20.0
+    cost_ns = 25.0
     bytes_px = 16.0
     looks_around = True
     approximate_in_blocks = (

@@ -50,7 +50,7 @@ class RadialFeatures(BuiltInFamily):
     Params = RadialParams
     needs = ("runs", "values", "edge_distance", "moments")
     bytes_px = 6.0
-    cost_ns = 10.0
+    cost_ns = 12.0
 
     def catalogue(self, channels: tuple[str, ...]) -> tuple[FeatureInfo, ...]:
         """Three features a ring and channel."""

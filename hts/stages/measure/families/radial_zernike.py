@@ -44,7 +44,7 @@ class RadialZernikeFeatures(BuiltInFamily):
     Params = RadialZernikeParams
     needs = ("moments", "runs", "values", "hulls", "circles")
     bytes_px = 1.0
-    cost_ns = 7.0
+    cost_ns = 8.0
 
     def catalogue(self, channels: tuple[str, ...]) -> tuple[FeatureInfo, ...]:
         """Magnitude and phase of the moments by channel, degree and order."""

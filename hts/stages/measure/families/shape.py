@@ -93,7 +93,7 @@ class ShapeFeatures(BuiltInFamily):
     name = "shape"
     version = 2
     needs = ("moments", "runs", "hulls", "edge_distance")
-    cost_ns = 28.0
+    cost_ns = 27.0
 
     def catalogue(self, channels: tuple[str, ...]) -> tuple[FeatureInfo, ...]:
         """The features; the same whatever the channels."""

@@ -66,7 +66,7 @@ class TextureFeatures(BuiltInFamily):
     version = 1
     needs = ("moments", "runs", "values", "in_scale")
     bytes_px = 2.0
-    cost_ns = 7.0
+    cost_ns = 9.0
     Params = TextureParams
 
     def catalogue(self, channels: tuple[str, ...]) -> tuple[FeatureInfo, ...]:

@@ -33,7 +33,7 @@ class ZernikeFeatures(BuiltInFamily):
     version = 1
     Params = ZernikeParams
     needs = ("runs", "hulls", "circles")
-    cost_ns = 8.0
+    cost_ns = 5.0
 
     def catalogue(self, channels: tuple[str, ...]) -> tuple[FeatureInfo, ...]:
         """The moments by degree and order; the same whatever the channels."""
