@@ -273,7 +273,7 @@ def test_the_order_of_the_channels_is_part_of_what_is_measured(plate: Plate, cli
     names = []
     for channels in ({"dna": "DNA", "reporter": "Reporter"}, {"reporter": "Reporter", "dna": "DNA"}):
         result = hts.submit(plate, simple(recipe, channels=channels), client, wells=FEW).result(60)
-        names.append([name for name in result.profiles.columns if name.startswith("Mean_Cells_Correlation")])
+        names.append([name for name in result.profiles.columns if name.startswith("Mean_Cells_Correlation_Corr")])
     assert names == [
         ["Mean_Cells_Correlation_Correlation_DNA_Reporter"],
         ["Mean_Cells_Correlation_Correlation_Reporter_DNA"],

@@ -228,7 +228,7 @@ def test_a_run_killed_between_its_steps_goes_on(
         stamps = there
     assert stamps
     hts.submit(tmp_path / "big.ome.zarr", recipe(), client, out=results).result(120)
-    assert len(hashes(results, "*.parquet")) == 5
+    assert len(hashes(results, "*.parquet")) == 6
     assert hashes(results, "*.parquet").items() <= hashes(runs["blocks"], "*.parquet").items()
     names = [fingerprints(recipe()).label_name(name) for name in ("nuclei", "cells", "cytoplasm")]
     for name in names:

@@ -23,6 +23,7 @@ from hts.engine.work import run_well
 from hts.errors import NotFoundError, RecipeError
 from hts.model import Channel, FieldKey, PixelSize, WellId, parse_wells
 from hts.recipe import Recipe
+from hts.stages.measure import measuring_bytes
 from hts.store import FieldImage, Markers, Plate, PlateSpec, create_plate, read_table, write_field
 from tests.engine.oracle import Oracle, oracle  # noqa: F401
 
@@ -290,6 +291,7 @@ def test_memory_counts_the_fields_in_flight(small: Plate) -> None:
     plane = SHAPE[0] * SHAPE[1]
     # Two streams that hold two fields each: three in flight, one read ahead; the expression works on one.
     expected = 4 * plane * 2 * 2 + plane * 2 * 4 + 5 * plane * 3 * 4 + 2 * 64 * plane + 5 * plane + 4096
+    expected += measuring_bytes(recipe().measure, SHAPE, 2)
     assert prepared.plan.worker_bytes == expected
 
 
