@@ -41,11 +41,9 @@ SECTIONS: dict[str, Any] = {
         "cells": {"method": "propagate", "channel": "reporter", "smooth_px": 0, "max_distance_px": 30},
         "cytoplasm": "cells - nuclei",
     },
+    # The other families: tests/stages/measure/test_measure_parts.py
     "measure": {
-        "features": [
-            *("shape", "moments", "zernike", "intensity", "radial", "radial_zernike", "texture", "correlation"),
-            *("costes", "location", "neighbors"),
-        ],
+        "features": ["shape", "intensity", "correlation", "neighbors"],
         "options": {"neighbors": {"methods": ["adjacent", "expanded", 9]}},
     },
     "profile": {"readout": "Count_Nuclei"},
